@@ -1,0 +1,40 @@
+"""Fixtures and settings of all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+
+ROOT = Path(__file__).resolve().parents[1]
+SAMPLE = ROOT / "data_manifests" / "sample"
+BUNDLES = ROOT / "bundles"
+
+# Derandomised, so that a failure is the same on every machine; no deadline, because a laptop may be busy.
+settings.register_profile(
+    "default", derandomize=True, deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("default")
+
+# Tests run in parallel processes: one thread each.
+torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder with larger real scans that stands beside some checkouts; skips where it does not."""
+    folder = Path(os.environ.get("MRI_SR_TEST_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip("the larger test data are not here; set MRI_SR_TEST_DATA to their folder")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_tracking_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tracking server of the developer's own must not see the tests."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
