@@ -1,0 +1,177 @@
+"""The degradations in the image domain: averages, blurs, decimation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from custom.degradations.arguments import checked_scale_factor, checked_sigma
+from custom.degradations.grid import Grid
+from custom.degradations.kernels import gaussian_weights, keys_cubic
+from custom.degradations.stencil import Stencil, StencilDegradation
+from custom.errors import InputError
+
+__all__ = ["AreaMean", "BicubicGaussian", "Bilinear", "GaussianBlur", "GaussianDecimation"]
+
+
+class AreaMean(StencilDegradation):
+    """Take the mean of blocks of `scale_factor` voxels, from voxel 0 on: thick voxels of a box profile.
+
+    Pixel-centre grid. The degradation of the brain ESPCN.
+
+    Args:
+        scale_factor: one whole number, or one for each axis.
+        spatial_dims: 2 or 3; needed with one number.
+
+    Raises:
+        InputError: not whole numbers of at least 1, or not 2 or 3 axes.
+    """
+
+    def __init__(self, scale_factor: int | Sequence[int], spatial_dims: int | None = None) -> None:
+        scale = checked_scale_factor(scale_factor, spatial_dims)
+        super().__init__(Grid.pixel_centre(scale), tuple(Stencil(0, np.full(s, 1.0 / s)) for s in scale))
+
+
+class Bilinear(StencilDegradation):
+    """Interpolate linearly at the new voxel centres without anti-aliasing: the shrinking of the k-space original.
+
+    Pixel-centre grid. At an even scale the mean of the two central voxels of each block and axis (at 2 the block
+    mean), at an odd one the central voxel; so it aliases, more at 4 than at 2.
+
+    Source: the k-space super-resolution original shrinks with scikit-image `resize`, order 1, before version 0.15.
+
+    Args:
+        scale_factor: one whole number, or one for each axis.
+        spatial_dims: 2 or 3; needed with one number.
+
+    Raises:
+        InputError: not whole numbers of at least 1, or not 2 or 3 axes.
+    """
+
+    def __init__(self, scale_factor: int | Sequence[int], spatial_dims: int | None = None) -> None:
+        scale = checked_scale_factor(scale_factor, spatial_dims)
+        taps = tuple(Stencil((s - 1) // 2, np.full(2 - s % 2, 1.0 / (2 - s % 2))) for s in scale)
+        super().__init__(Grid.pixel_centre(scale), taps)
+
+
+class GaussianBlur(StencilDegradation):
+    """Blur with a Gaussian and keep the grid: same size, scale 1. The degradation of the knee EDSR.
+
+    Cut at 4 sigma; symmetric borders (scipy's "reflect").
+
+    Args:
+        sigma: standard deviation in voxels (not mm), one number or one for each axis; 0 leaves an axis untouched.
+        spatial_dims: 2 or 3; needed with one number.
+
+    Raises:
+        InputError: sigma is negative, not finite, or not for 2 or 3 axes.
+    """
+
+    def __init__(self, sigma: float | Sequence[float], spatial_dims: int | None = None) -> None:
+        ones = (1,) * len(sigma) if isinstance(sigma, Sequence) else 1
+        scale = checked_scale_factor(ones, spatial_dims)
+        sigmas = checked_sigma(sigma, len(scale))
+        super().__init__(Grid.pixel_centre(scale), tuple(_centred(gaussian_weights(s)) for s in sigmas))
+        self.sigma = sigmas
+
+    def extra_repr(self) -> str:
+        """Show sigma beside the grid."""
+        return f"sigma={self.sigma}, {super().extra_repr()}"
+
+
+class GaussianDecimation(StencilDegradation):
+    """Blur with a Gaussian on the high-resolution grid, then keep voxels 0, s, 2s, ...: that of the 3D SRGAN.
+
+    Corner grid: offset 0. Cut at 4 sigma; symmetric borders (scipy's "reflect").
+
+    Args:
+        scale_factor: one whole number, or one for each axis.
+        spatial_dims: 2 or 3; needed with one number.
+        sigma: standard deviation in high-resolution voxels; one number for the axes of scale > 1, or one for each axis.
+
+    Raises:
+        InputError: not whole numbers of at least 1, or not 2 or 3 axes; sigma negative, not finite or not one per axis.
+    """
+
+    def __init__(
+        self, scale_factor: int | Sequence[int], spatial_dims: int | None = None, sigma: float | Sequence[float] = 1.0
+    ) -> None:
+        scale = checked_scale_factor(scale_factor, spatial_dims)
+        sigmas = _sigma_of_scaled_axes(sigma, scale)
+        super().__init__(Grid(scale, (0.0,) * len(scale)), tuple(_centred(gaussian_weights(s)) for s in sigmas))
+        self.sigma = sigmas
+
+    def extra_repr(self) -> str:
+        """Show sigma beside the grid."""
+        return f"sigma={self.sigma}, {super().extra_repr()}"
+
+
+class BicubicGaussian(StencilDegradation):
+    """Shrink bicubically and blur with a Gaussian: the degradation of the cardiac SRResNet.
+
+    Pixel-centre grid. The cubic kernel (Keys, a = -0.5) is widened by the scale, so that it does not alias (as MATLAB's
+    `imresize` and PIL do); its weights are divided by their sum. Gaussian cut at 4 sigma; symmetric borders.
+
+    Args:
+        scale_factor: one whole number, or one for each axis.
+        spatial_dims: 2 or 3; needed with one number.
+        sigma: standard deviation in voxels of `sigma_grid`; one number for the axes of scale > 1, or one for each axis;
+            0 for bicubic shrinking alone.
+        sigma_grid: "lr": shrink, then blur on the low-resolution grid; "hr": blur before, on the high-resolution grid.
+
+    Raises:
+        InputError: not whole numbers of at least 1, or not 2 or 3 axes; sigma negative, not finite or not one per
+            axis; an unknown `sigma_grid`.
+    """
+
+    def __init__(
+        self,
+        scale_factor: int | Sequence[int],
+        spatial_dims: int | None = None,
+        sigma: float | Sequence[float] = 1.0,
+        sigma_grid: Literal["lr", "hr"] = "lr",
+    ) -> None:
+        if sigma_grid not in ("lr", "hr"):
+            raise InputError(f"sigma_grid={sigma_grid!r}: give 'lr' (blur after shrinking) or 'hr' (blur before)")
+        scale = checked_scale_factor(scale_factor, spatial_dims)
+        sigmas = _sigma_of_scaled_axes(sigma, scale)
+        stencils = []
+        for s, axis_sigma in zip(scale, sigmas, strict=True):
+            # Both steps are even and the grid is symmetric, so they keep mirrored borders and join to one stencil.
+            step = s if sigma_grid == "lr" else 1
+            gaussian = gaussian_weights(axis_sigma)
+            spread = np.zeros(step * (len(gaussian) - 1) + 1)
+            spread[::step] = gaussian
+            cubic = _bicubic_stencil(s)
+            stencils.append(Stencil(cubic.first - len(spread) // 2, np.convolve(cubic.weights, spread)))
+        super().__init__(Grid.pixel_centre(scale), tuple(stencils))
+        self.sigma = sigmas
+        self.sigma_grid = sigma_grid
+
+    def extra_repr(self) -> str:
+        """Show sigma and its grid beside the grid."""
+        return f"sigma={self.sigma}, sigma_grid={self.sigma_grid!r}, {super().extra_repr()}"
+
+
+def _centred(weights: NDArray[np.float64]) -> Stencil:
+    return Stencil(-(len(weights) // 2), weights)
+
+
+def _bicubic_stencil(scale: int) -> Stencil:
+    reach = 2 * scale
+    voxels = np.arange(-reach, reach + scale)
+    weights = keys_cubic((voxels - (scale - 1) / 2) / scale)
+    used = np.flatnonzero(weights)
+    weights = weights[used[0] : used[-1] + 1]
+    return Stencil(int(voxels[used[0]]), weights / weights.sum())
+
+
+def _sigma_of_scaled_axes(sigma: float | Sequence[float], scale: tuple[int, ...]) -> tuple[float, ...]:
+    """Spread one number over the axes that shrink; leave what was given for each axis."""
+    per_axis = checked_sigma(sigma, len(scale))
+    if isinstance(sigma, Sequence):
+        return per_axis
+    return tuple(value if s > 1 else 0.0 for value, s in zip(per_axis, scale, strict=True))

@@ -1,0 +1,6 @@
+"""The physics of k-space on plain tensors: centred Fourier transforms, crops, zero filling, shifts."""
+
+from custom.kspace.crop import crop_centre, fourier_resample, pad_centre, phase_ramp
+from custom.kspace.fourier import fft_centred, ifft_centred
+
+__all__ = ["crop_centre", "fft_centred", "fourier_resample", "ifft_centred", "pad_centre", "phase_ramp"]

@@ -1,0 +1,59 @@
+"""Every degradation with every option, on axes and scales that hypothesis draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import strategies as st
+
+from custom.degradations import (
+    AreaMean,
+    BicubicGaussian,
+    Bilinear,
+    Degradation,
+    GaussianBlur,
+    GaussianDecimation,
+    KSpaceCrop,
+)
+
+FACTORIES: dict[str, Callable[[tuple[int, ...]], Degradation]] = {
+    "area_mean": AreaMean,
+    "bilinear": Bilinear,
+    "bicubic": lambda scale: BicubicGaussian(scale, sigma=0.0),
+    "bicubic_gaussian_lr": BicubicGaussian,
+    "bicubic_gaussian_hr": lambda scale: BicubicGaussian(scale, sigma=1.5, sigma_grid="hr"),
+    "gaussian_decimation": GaussianDecimation,
+    "gaussian_decimation_per_axis": lambda scale: GaussianDecimation(scale, sigma=[0.4 * n for n in scale]),
+    "gaussian_blur": lambda scale: GaussianBlur([0.5 * n for n in scale]),
+    "kspace_crop": KSpaceCrop,
+    "kspace_crop_plain": lambda scale: KSpaceCrop(scale, pixel_centre_grid=False),
+}
+# What design and configs use, tried first of all; then whatever hypothesis thinks of.
+SCALES = [(2, 2), (4, 4), (3, 3), (1, 4), (1, 1, 4), (2, 2, 2), (3, 1, 2), (4, 4, 4)]
+
+
+@pytest.fixture(scope="session", params=list(FACTORIES))
+def factory(request: pytest.FixtureRequest) -> Callable[[tuple[int, ...]], Degradation]:
+    """Makes a degradation from a scale for each axis."""
+    return FACTORIES[request.param]
+
+
+@pytest.fixture(
+    scope="session", params=[name for name in FACTORIES if name not in ("kspace_crop", "kspace_crop_plain")]
+)
+def image_domain_factory(request: pytest.FixtureRequest) -> Callable[[tuple[int, ...]], Degradation]:
+    """Makes a degradation with a finite border from a scale for each axis."""
+    return FACTORIES[request.param]
+
+
+@pytest.fixture(scope="session")
+def scales() -> st.SearchStrategy[tuple[int, ...]]:
+    """Scales for 2 or 3 axes."""
+    return st.sampled_from(SCALES) | st.lists(st.integers(1, 5), min_size=2, max_size=3).map(tuple)
+
+
+@pytest.fixture(scope="session")
+def shapes() -> Callable[[int], st.SearchStrategy[tuple[int, ...]]]:
+    """Spatial shapes of so many axes: even, odd, not divided by the scale, smaller than the kernels, 1."""
+    return lambda dims: st.tuples(*[st.integers(1, 14 if dims == 2 else 9)] * dims)
