@@ -1,0 +1,46 @@
+"""Data sets, and the files in and out of them: manifests, splits, readers, writers, intensities."""
+
+from custom.data.geometry import affine_distance, field_of_view_corners, slab_bounds
+from custom.data.inputs import ScanDataset
+from custom.data.intensity import foreground_mask, intensity_scale
+from custom.data.manifest import Manifest, load_manifest, sample_folder
+from custom.data.manifest_schema import known_manifests, manifest_folder, read_manifest
+from custom.data.patches import PatchSampler, RandomPatches
+from custom.data.readers import ScanReader, check_header, list_scans, read_scan
+from custom.data.scan import StoredScan, check_scan
+from custom.data.splits import expand_ranges, split_by_fractions
+from custom.data.weights import choose_checkpoint, load_weights, read_checkpoint, save_checkpoint
+from custom.data.writers import check_output_dir, result_path, result_paths, write_scan
+
+__all__ = [
+    "Manifest",
+    "PatchSampler",
+    "RandomPatches",
+    "ScanDataset",
+    "ScanReader",
+    "StoredScan",
+    "affine_distance",
+    "check_header",
+    "check_output_dir",
+    "check_scan",
+    "choose_checkpoint",
+    "expand_ranges",
+    "field_of_view_corners",
+    "foreground_mask",
+    "intensity_scale",
+    "known_manifests",
+    "list_scans",
+    "load_manifest",
+    "load_weights",
+    "manifest_folder",
+    "read_checkpoint",
+    "read_manifest",
+    "read_scan",
+    "result_path",
+    "result_paths",
+    "sample_folder",
+    "save_checkpoint",
+    "slab_bounds",
+    "split_by_fractions",
+    "write_scan",
+]

@@ -1,0 +1,120 @@
+"""A scan as it was read, and the checks that every scan passes before anything is done with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from custom.errors import InputError
+
+__all__ = ["StoredScan", "check_affine", "check_scan", "check_shape", "check_values"]
+
+# The columns of an affine whose parallelepiped fills less than this part of the box of their lengths are in one plane.
+_SMALLEST_RELATIVE_VOLUME = 1e-6
+
+
+@dataclass(frozen=True)
+class StoredScan:
+    """What a file holds, free of its format.
+
+    Attributes:
+        array: float32, (*spatial): the axes i, j, k of the affine, or rows and columns of a picture. In the source's
+            units: slope and intercept have been applied.
+        affine: 4x4 float64, voxel index to RAS+ world.
+        kind: "nifti" or "image".
+        stored_dtype: numpy name of the type on disk, such as "int16".
+        header: what a writer needs beyond this, plain numbers and words only, so that it can be collated.
+    """
+
+    array: np.ndarray
+    affine: np.ndarray
+    kind: str
+    stored_dtype: str
+    header: dict[str, float | int | str] = field(default_factory=dict)
+
+
+def check_shape(shape: Sequence[int], path: str | os.PathLike[str], largest_dimension: int = 3) -> None:
+    """Refuse an array that is not an image of two or three axes with at least one voxel.
+
+    Args:
+        shape: sizes of the axes, trailing axes of size 1 beyond the third already dropped.
+        path: the file, for the message.
+        largest_dimension: how many axes are taken; 4 once an axis of time is understood.
+
+    Raises:
+        InputError: for an array of no voxels, of one axis, or of more axes than are taken.
+    """
+    words = " x ".join(str(size) for size in shape) or "none"
+    if any(size < 1 for size in shape) or len(shape) == 0:
+        raise InputError(f"{path}: the image holds no voxels (size {words}); export it again")
+    if len(shape) == 1:
+        raise InputError(f"{path}: the image has one axis only (size {words}); two or three are needed")
+    if len(shape) > largest_dimension:
+        if len(shape) == 4:
+            reason = "an axis of time or echoes is not read yet; write each frame as a 3D file of its own"
+        else:
+            reason = "write it as 3D files, one for each image"
+        raise InputError(f"{path}: the image has {len(shape)} axes (size {words}); {reason}")
+
+
+def check_affine(affine: np.ndarray, path: str | os.PathLike[str]) -> None:
+    """Refuse an affine that places no volume: not finite, or singular.
+
+    Raises:
+        InputError: with the determinant and what to do.
+    """
+    if not np.isfinite(affine).all():
+        raise InputError(
+            f"{path}: the affine holds values that are not numbers: {np.asarray(affine)[:3].tolist()}; mend the header "
+            "(sform or qform), or convert the scan from its source again"
+        )
+    columns = np.asarray(affine, dtype=np.float64)[:3, :3]
+    determinant = float(np.linalg.det(columns))
+    box = float(np.prod(np.linalg.norm(columns, axis=0)))
+    if box == 0.0 or abs(determinant) < _SMALLEST_RELATIVE_VOLUME * box:
+        raise InputError(
+            f"{path}: the affine is singular (determinant {determinant:.3g}), so the voxels have no volume; "
+            "mend the header (sform or qform), or convert the scan from its source again"
+        )
+
+
+def check_values(array: np.ndarray, path: str | os.PathLike[str], allow_constant: bool = False) -> None:
+    """Refuse voxels that are not finite, and an image of one value only.
+
+    Args:
+        array: real numbers, any shape with at least one voxel.
+        path: the file, for the message.
+        allow_constant: take an image of one value, as a mask may be.
+
+    Raises:
+        InputError: with the count of bad voxels, or with the one value.
+    """
+    lowest, highest = float(array.min()), float(array.max())
+    if not np.isfinite(lowest) or not np.isfinite(highest):
+        nan_count = int(np.isnan(array).sum())
+        infinite_count = int(np.isinf(array).sum())
+        raise InputError(
+            f"{path}: {nan_count} voxels are NaN and {infinite_count} infinite, of {array.size}; replace them "
+            "(for example by 0 outside the body) and run again"
+        )
+    if lowest == highest and not allow_constant:
+        raise InputError(
+            f"{path}: every voxel has the value {lowest:g}, so there is no image and no intensity scale; "
+            "check the export of this scan"
+        )
+
+
+def check_scan(
+    scan: StoredScan, path: str | os.PathLike[str], allow_constant: bool = False, largest_dimension: int = 3
+) -> None:
+    """Refuse a scan that cannot be worked on: its shape, its affine, its values.
+
+    Raises:
+        InputError: one, naming the file, what is wrong and what to do.
+    """
+    check_shape(scan.array.shape, path, largest_dimension)
+    check_affine(scan.affine, path)
+    check_values(scan.array, path, allow_constant)

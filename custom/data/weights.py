@@ -1,0 +1,132 @@
+"""Reading and writing weights: plain tensors, never code."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from custom.errors import InputError, MissingFileError
+
+__all__ = ["choose_checkpoint", "load_weights", "read_checkpoint", "save_checkpoint", "sha256"]
+
+logger = logging.getLogger(__name__)
+
+Network = TypeVar("Network", bound=nn.Module)
+
+# The names under which the tools of the field store a network beside other things.
+_ENTRIES = ("network", "model", "state_dict")
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """Read a file of tensors and plain values onto the CPU; nothing in it is executed.
+
+    Args:
+        path: a file of torch.save, or safetensors.
+
+    Raises:
+        MissingFileError: when it is not there.
+        InputError: when it is truncated, no checkpoint, or holds objects that would have to run code.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such checkpoint; give the path of a file of weights by --checkpoint")
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(
+            f"{path}: not a file of plain tensors, and nothing else is loaded, because it could run code; "
+            "save the network's state_dict() instead"
+        ) from error
+    except (RuntimeError, EOFError, OSError, SafetensorError, zipfile.BadZipFile, ValueError, KeyError) as error:
+        raise InputError(f"{path}: truncated, or not a checkpoint; fetch or write it again") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: holds a {type(content).__name__}, not a dictionary of weights")
+    return content
+
+
+def save_checkpoint(content: Mapping[str, Any], path: str | Path) -> None:
+    """Write tensors and plain values; a reader never sees half a file.
+
+    Args:
+        content: a state dict, or a dictionary of them and of numbers.
+        path: the file to write.
+
+    Raises:
+        InputError: when the folder cannot be written.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(dict(content), temporary)
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:
+        temporary.unlink(missing_ok=True)
+        raise InputError(f"{path}: cannot be written ({error}); is the disk full or read-only?") from error
+
+
+def load_weights(network: Network, checkpoint: str | Path | None) -> Network:
+    """Fill a network with the weights of a file.
+
+    Args:
+        network: is changed in place.
+        checkpoint: a bare state dict, or a dictionary that has one under "network", "model" or "state_dict"; half
+            precision is widened. None leaves the network as it is.
+
+    Returns:
+        The network.
+
+    Raises:
+        InputError: when names or shapes differ, saying which; when a weight is not finite.
+    """
+    if checkpoint is None:
+        return network
+    content = read_checkpoint(checkpoint)
+    for entry in _ENTRIES:
+        if isinstance(content.get(entry), dict):
+            content = content[entry]
+            break
+    expected = network.state_dict()
+    problems = [f"{name} is missing" for name in expected.keys() - content.keys()]
+    problems += [f"{name} is unknown" for name in content.keys() - expected.keys()]
+    for name in expected.keys() & content.keys():
+        value = content[name]
+        if not isinstance(value, Tensor) or value.shape != expected[name].shape:
+            shape = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
+            problems.append(f"{name} is {shape}, the network has {list(expected[name].shape)}")
+        elif not torch.isfinite(value).all():
+            problems.append(f"{name} holds values that are not finite")
+    if problems:
+        shown = "; ".join(sorted(problems)[:3]) + ("; ..." if len(problems) > 3 else "")
+        raise InputError(
+            f"{checkpoint}: not the weights of this network: {shown}. A checkpoint fits the scale_factor, "
+            "context_slices and network_def that it was trained with"
+        )
+    network.load_state_dict(content)
+    return network
+
+
+def choose_checkpoint(output_dir: str | Path, bundle_root: str | Path, model_name: str = "model") -> str:
+    """Name the weights to evaluate when none are named: those trained into `output_dir`, else the bundle's own."""
+    trained = Path(output_dir) / "model.pt"
+    chosen = trained if trained.is_file() else Path(bundle_root) / "models" / f"{model_name}.pt"
+    logger.info("weights: %s", chosen)
+    return str(chosen)
+
+
+def sha256(path: str | Path) -> str:
+    """Compute the digest of a file's bytes as a hexadecimal text."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

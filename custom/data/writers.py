@@ -1,0 +1,230 @@
+"""Writing results: in place, in the source's units, and whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from custom.data.nifti import NIFTI_SUFFIXES, write_nifti
+from custom.data.pictures import PICTURE_SUFFIXES, write_picture
+from custom.data.readers import known_suffixes, scan_suffix
+from custom.data.scan import check_affine, check_shape
+from custom.errors import InputError
+
+__all__ = ["WRITABLE_DTYPES", "check_output_dir", "result_path", "result_paths", "write_scan"]
+
+WRITABLE_DTYPES = (
+    "float32",
+    "float64",
+    "uint8",
+    "int8",
+    "uint16",
+    "int16",
+    "uint32",
+    "int32",
+)
+
+
+def write_scan(
+    pred: torch.Tensor | np.ndarray,
+    affine: torch.Tensor | np.ndarray,
+    path: str | os.PathLike[str],
+    stored_dtype: str = "float32",
+    scl_slope: float = 1.0,
+    scl_inter: float = 0.0,
+    xform_code: int = 1,
+    xyz_unit: str = "mm",
+    overwrite: bool = False,
+) -> Path:
+    """Write a result under a temporary name in its folder, then rename it: nothing half-written is ever left.
+
+    Args:
+        pred: (1, *spatial), real numbers in the units that a reader shall see.
+        affine: 4x4, voxel index to RAS+ world; not used for a picture.
+        path: .nii, .nii.gz (sform = qform = affine), .png (8 or 16 bits), .jpg (8 bits); its folder is made if need be.
+        stored_dtype: a numpy name; float types are written as they are, integers rounded and clipped to their range
+            after the slope has been taken out. A picture is uint16 if that is asked for, else uint8.
+        scl_slope: slope of an integer NIfTI, as its source had it.
+        scl_inter: intercept of an integer NIfTI, as its source had it.
+        xform_code: NIfTI code of both forms, as the source had it; 1 is the scanner's frame.
+        xyz_unit: unit of the affine.
+        overwrite: replace a file that is there.
+
+    Returns:
+        The path written.
+
+    Raises:
+        InputError: for a file that is there already, a name or type that cannot be written, values that are not
+            finite, a folder that cannot be written to, a disk that is full.
+    """
+    target = Path(path)
+    array = _as_array(pred, target)
+    matrix = np.asarray(torch.as_tensor(affine).detach().cpu(), dtype=np.float64)
+    suffix = scan_suffix(target)
+    if not suffix:
+        raise InputError(f"{target}: not a kind of file that can be written; known are {', '.join(known_suffixes())}")
+    if stored_dtype not in WRITABLE_DTYPES:
+        raise InputError(f"{target}: cannot write voxels as {stored_dtype!r}; known are {', '.join(WRITABLE_DTYPES)}")
+    if target.exists() and not overwrite:
+        raise InputError(f"{target}: is there already; give another folder, or --overwrite true")
+    temporary = target.with_name(f".{secrets.token_hex(8)}{suffix}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if suffix in NIFTI_SUFFIXES:
+            check_affine(matrix, target)
+            integer = np.issubdtype(np.dtype(stored_dtype), np.integer)
+            slope, intercept = (scl_slope or 1.0, scl_inter) if integer else (1.0, 0.0)
+            stored = _to_dtype(array, stored_dtype, slope, intercept)
+            write_nifti(stored, matrix, temporary, slope, intercept, xform_code, xyz_unit, shown_as=str(target))
+        else:
+            if array.ndim != 2:
+                raise InputError(f"{target}: a picture has two axes and this has {array.ndim}; name it .nii.gz")
+            write_picture(_to_dtype(array, "uint16" if stored_dtype == "uint16" else "uint8"), temporary)
+        temporary.replace(target)
+    except OSError as err:
+        raise InputError(
+            f"{target}: cannot be written ({err.strerror or err}); check the folder, who may write to it, and the free "
+            "space on the disk"
+        ) from err
+    finally:
+        with contextlib.suppress(OSError):  # it is gone when all went well, and never was where the folder is not one
+            temporary.unlink()
+    return target
+
+
+def result_path(
+    source: str | os.PathLike[str],
+    output_dir: str | os.PathLike[str],
+    suffix: str = "_sr",
+    overwrite: bool = False,
+    root: str | os.PathLike[str] | None = None,
+) -> Path:
+    """Say where the result of a scan goes: `<name>_sr.nii.gz` for `<name>.nii.gz`, in `output_dir`.
+
+    NIfTI keeps its ending; every picture becomes PNG, since JPEG would lose part of the result again.
+
+    Args:
+        source: the scan that was read.
+        output_dir: the folder of the results; need not be there yet.
+        suffix: what is added to the name.
+        overwrite: take a path that is there already.
+        root: folder that `source` was found in; folders between it and the scan are made anew under `output_dir`.
+
+    Raises:
+        InputError: where the result is there already, would lie outside `output_dir`, or would replace its source.
+    """
+    file = Path(source)
+    ending = scan_suffix(file)
+    if not ending:
+        raise InputError(f"{file}: not a kind of file that can be written; known are {', '.join(known_suffixes())}")
+    name = file.name[: -len(ending)]
+    folder = Path(output_dir)
+    if root is not None and file.parent.resolve().is_relative_to(Path(root).resolve()):
+        folder = folder / file.parent.resolve().relative_to(Path(root).resolve())
+    target = folder / f"{name}{suffix}{'.png' if ending in PICTURE_SUFFIXES else ending}"
+    if not target.resolve().is_relative_to(Path(output_dir).resolve()):
+        raise InputError(f"{target}: the result of {file} would lie outside {output_dir}; check the suffix {suffix!r}")
+    if target.resolve() == file.resolve():
+        raise InputError(f"{file}: the result would replace its source; give a suffix or another output_dir")
+    if target.exists() and not overwrite:
+        raise InputError(f"{target}: is there already; give another output_dir, or --overwrite true")
+    return target
+
+
+def result_paths(
+    sources: Sequence[str | os.PathLike[str]],
+    output_dir: str | os.PathLike[str],
+    suffix: str = "_sr",
+    overwrite: bool = False,
+    root: str | os.PathLike[str] | None = None,
+) -> list[Path]:
+    """Say where the results of many scans go, as `result_path` does, and refuse two for one place.
+
+    Raises:
+        InputError: as `result_path`, and where two sources would have one result.
+    """
+    owners: dict[Path, str | os.PathLike[str]] = {}
+    for source in sources:
+        target = result_path(source, output_dir, suffix, overwrite, root)
+        if target in owners:
+            raise InputError(
+                f"{target}: would be the result of both {owners[target]} and {source}; "
+                "give the folder that holds them all, or run them one by one into different folders"
+            )
+        owners[target] = source
+    return list(owners)
+
+
+def check_output_dir(path: str | os.PathLike[str], overwrite: bool = False, patterns: Sequence[str] = ()) -> Path:
+    """Make the folder of the results and see that it can be written to and holds none yet.
+
+    Args:
+        path: the folder; made, with those above it, where it is not there.
+        overwrite: take a folder that holds results.
+        patterns: what counts as a result, as glob patterns such as "*_sr.nii.gz" or "metrics.csv".
+
+    Returns:
+        The folder.
+
+    Raises:
+        InputError: for a folder that cannot be made or written to, or that holds results.
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".{secrets.token_hex(8)}.tmp"
+        try:
+            probe.write_bytes(b"0")
+        finally:
+            probe.unlink(missing_ok=True)
+    except OSError as err:
+        reason = "a file of that name is in the way" if _blocked_by_file(folder) else err.strerror or str(err)
+        raise InputError(f"output_dir {folder}: cannot be written to ({reason}); give another output_dir") from err
+    if not overwrite:
+        there = sorted({found.name for pattern in patterns for found in folder.glob(pattern)})
+        if there:
+            more = f" and {len(there) - 5} more" if len(there) > 5 else ""
+            raise InputError(
+                f"output_dir {folder}: holds results already ({', '.join(there[:5])}{more}); "
+                "give another output_dir, or --overwrite true to replace them"
+            )
+    return folder
+
+
+def _blocked_by_file(folder: Path) -> bool:
+    return any(part.exists() and not part.is_dir() for part in (folder, *folder.parents))
+
+
+def _as_array(pred: torch.Tensor | np.ndarray, target: Path) -> np.ndarray:
+    """Drop the channel axis and refuse what cannot be a result."""
+    tensor = torch.as_tensor(pred).detach().cpu()
+    # numpy knows neither bfloat16 nor MONAI's metadata
+    array = (tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor).numpy()
+    if array.ndim < 3 or array.shape[0] != 1:
+        raise InputError(f"{target}: a result has the shape (1, *spatial), got {tuple(array.shape)}")
+    check_shape(array.shape[1:], target)
+    bad = int(array.size - np.isfinite(array).sum())
+    if bad:
+        raise InputError(
+            f"{target}: {bad} of {array.size} voxels of the result are NaN or infinite; nothing is written"
+        )
+    return array[0]
+
+
+def _to_dtype(array: np.ndarray, dtype: str, slope: float = 1.0, intercept: float = 0.0) -> np.ndarray:
+    """Bring values to the stored type; integers are rounded and clipped, never wrapped."""
+    kind = np.dtype(dtype)
+    if not np.issubdtype(kind, np.integer):
+        return array.astype(kind)
+    limits = np.iinfo(kind)
+    stored = np.empty(array.shape, dtype=kind)
+    for index, part in enumerate(array):  # float64 for one slice at a time, not for the whole volume
+        values = np.rint((part.astype(np.float64) - intercept) / slope)
+        stored[index] = np.clip(values, limits.min, limits.max)
+    return stored

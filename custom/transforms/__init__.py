@@ -1,0 +1,14 @@
+"""Thin MONAI dictionary transforms over `custom.data` and `custom.degradations`."""
+
+from custom.transforms.geometry import SetGridAffined
+from custom.transforms.intensity import RestoreIntensityd, ScaleIntensityByPercentiled
+from custom.transforms.scans import CropSlabd, LoadScand, SaveScand
+
+__all__ = [
+    "CropSlabd",
+    "LoadScand",
+    "RestoreIntensityd",
+    "SaveScand",
+    "ScaleIntensityByPercentiled",
+    "SetGridAffined",
+]

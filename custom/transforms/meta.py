@@ -1,0 +1,40 @@
+"""What the transforms ask of a tensor that may or may not carry metadata."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from monai.data import MetaTensor
+
+__all__ = ["affine_of", "meta_of", "name_of", "with_affine"]
+
+# They describe the file that was read and not the array at hand, and MONAI's writers would believe them.
+_STALE = ("affine", "original_affine", "spatial_shape")
+
+
+def affine_of(tensor: torch.Tensor) -> np.ndarray:
+    """Return the 4x4 float64 affine of a tensor; the identity if it carries none."""
+    if not isinstance(tensor, MetaTensor):
+        return np.eye(4)
+    return np.asarray(torch.as_tensor(tensor.affine).detach().cpu(), dtype=np.float64)
+
+
+def meta_of(tensor: torch.Tensor) -> dict[str, Any]:
+    """Return what is known of the source of a tensor, without what is no longer true of the array."""
+    if not isinstance(tensor, MetaTensor):
+        return {}
+    return {key: value for key, value in tensor.meta.items() if key not in _STALE}
+
+
+def name_of(tensor: torch.Tensor) -> str:
+    """Return the file that a tensor was read from, or "" if that is not known."""
+    return str(meta_of(tensor).get("filename_or_obj", ""))
+
+
+def with_affine(tensor: torch.Tensor, affine: np.ndarray, meta: dict[str, Any]) -> MetaTensor:
+    """Give a tensor an affine and metadata; recorded operations are forgotten, since they belong to another grid."""
+    plain = tensor.as_tensor() if isinstance(tensor, MetaTensor) else tensor
+    kept = {key: value for key, value in meta.items() if key not in _STALE}
+    return MetaTensor(plain, affine=torch.from_numpy(np.asarray(affine, dtype=np.float64)), meta=kept)

@@ -1,0 +1,465 @@
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from PIL import Image
+
+from custom.data.geometry import slab_bounds
+from custom.data.manifest import Manifest, load_manifest, sample_folder
+from custom.data.manifest_schema import known_manifests, manifest_digest, manifest_folder, read_manifest
+from custom.data.readers import read_scan
+from custom.data.splits import SPLITS
+from custom.errors import InputError, MissingFileError, UsageError
+
+SHIPPED = [
+    "adni_ad_nc_2d",
+    "adni_t1",
+    "image_folder",
+    "ixi",
+    "nifti_folder",
+    "openneuro_ds002748",
+    "sample_brain_t1",
+]
+GOOD: dict[str, Any] = {
+    "name": "mine",
+    "licence": "mine",
+    "citation": "none",
+    "how_to_get": {"url": "", "words": "It is mine."},
+    "modality": "MRI",
+    "kind": "volume",
+    "patterns": ["{subject}.nii"],
+    "split": {"by": "list", "train": ["a", "b"], "validation": ["c"], "test": ["d"]},
+}
+
+
+def _nifti(*paths: Path) -> None:
+    array = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        nib.save(nib.Nifti1Image(array, np.eye(4)), path)
+
+
+def _jpeg(*paths: Path) -> None:
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(path)
+
+
+def _written(folder: Path, content: dict[str, Any]) -> Path:
+    path = folder / "mine.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def _owners(manifest: Manifest) -> dict[str, set[str]]:
+    """Each subject, and the splits that its files are in."""
+    owners: dict[str, set[str]] = {}
+    for name in SPLITS:
+        for item in manifest.items(name):
+            owners.setdefault(item["subject"], set()).add(name)
+    return owners
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    _nifti(*(folder / f"{subject}.nii" for subject in "abcd"))
+    return folder
+
+
+# --- the manifests that come with the package
+
+
+def test_the_schema_is_one() -> None:
+    Draft202012Validator.check_schema(json.loads((manifest_folder() / "schema.json").read_text()))
+
+
+def test_every_shipped_manifest_is_known() -> None:
+    assert [name for name, path in known_manifests().items() if path.parent == manifest_folder()] == SHIPPED
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_manifest_fits_the_schema(name: str) -> None:
+    content, path = read_manifest(name)
+    assert content["name"] == name == path.stem
+
+
+def test_sample_splits_are_slabs_of_one_brain_with_gaps() -> None:
+    manifest = load_manifest("sample_brain_t1", sample_folder())
+    assert manifest.sample
+    assert manifest.subjects == {name: ["colin27"] for name in SPLITS}
+    (path,) = {item["label"] for name in SPLITS for item in manifest.items(name)}
+    size = nib.load(path).shape[2]
+    owner: dict[int, str] = {}
+    for name in SPLITS:
+        for item in manifest.items(name):
+            slab = item["slab"]
+            assert slab["axis"] == 2
+            for index in range(*slab_bounds(size, slab["start"], slab["stop"])):
+                assert index not in owner
+                owner[index] = name
+    assert len(manifest.items("test")) == len(manifest.items("validation")) == 1
+    for index, name in owner.items():
+        for step in range(1, 7):  # slices of 1 mm
+            assert owner.get(index + step, name) == name
+    assert sum(name == "train" for name in owner.values()) >= 80
+
+
+def test_every_slab_of_the_sample_holds_brain() -> None:
+    manifest = load_manifest("sample_brain_t1", sample_folder())
+    volume = read_scan(manifest.items("test")[0]["label"])[0].numpy()
+    for name in SPLITS:
+        for item in manifest.items(name):
+            first, last = slab_bounds(volume.shape[2], item["slab"]["start"], item["slab"]["stop"])
+            # tissue of 21 of 216 and more: at the thinnest slice the crown of the head, a seventh of the field of view
+            assert (volume[:, :, first:last] > 21).mean(axis=(0, 1)).min() > 0.2
+
+
+def test_real_data_set_in_a_flat_folder(shared_data: Path) -> None:
+    manifest = load_manifest("openneuro_ds002748", shared_data / "brain_t1")
+    assert [len(manifest.items(name)) for name in SPLITS] == [16, 3, 5]
+    assert manifest.subjects["test"] == ["sub-20", "sub-21", "sub-22", "sub-23", "sub-24"]
+    assert all(len(splits) == 1 for splits in _owners(manifest).values())
+
+
+def test_openneuro_in_the_layout_of_bids(tmp_path: Path) -> None:
+    subjects = [f"sub-{number:02d}" for number in range(1, 31)]
+    _nifti(*(tmp_path / subject / "anat" / f"{subject}_T1w.nii.gz" for subject in subjects))
+    manifest = load_manifest("openneuro_ds002748", tmp_path)
+    assert [len(manifest.items(name)) for name in SPLITS] == [16, 3, 5]
+    assert "sub-25" not in _owners(manifest)
+
+
+def test_folder_for_each_patient_with_a_mask(tmp_path: Path) -> None:
+    for number in range(10):
+        folder = tmp_path / f"patient{number}"
+        _nifti(folder / "T1_brain_extractedBrainExtractionBrain.nii.gz")
+        _nifti(folder / "T1_brain_extractedBrainExtractionMask.nii.gz")
+    (tmp_path / "clinical_data.csv").write_text("beside the folders, as in the original")
+    manifest = load_manifest("adni_t1", tmp_path)
+    assert [len(manifest.items(name)) for name in SPLITS] == [7, 1, 2]
+    for name in SPLITS:
+        for item in manifest.items(name):
+            assert item["label"] == str(tmp_path / item["subject"] / "T1_brain_extractedBrainExtractionBrain.nii.gz")
+            assert item["mask"] == str(tmp_path / item["subject"] / "T1_brain_extractedBrainExtractionMask.nii.gz")
+
+
+@pytest.mark.parametrize("above", ["", "AD_NC/"])
+def test_jpeg_slices_are_split_by_patient(tmp_path: Path, above: str) -> None:
+    for number in range(10):
+        group = ("AD", "NC")[number % 2]
+        _jpeg(*(tmp_path / f"{above}train/{group}/{1000 + number}_{index}.jpeg" for index in (78, 79, 80)))
+    _jpeg(*(tmp_path / f"{above}test/{group}/{number}_{78}.jpeg" for group, number in (("AD", 2000), ("NC", 2001))))
+    manifest = load_manifest("adni_ad_nc_2d", tmp_path)
+    assert manifest.kind == "slices"
+    assert [len(manifest.items(name)) for name in SPLITS] == [24, 6, 2]
+    owners = _owners(manifest)
+    assert all(len(splits) == 1 for splits in owners.values())
+    assert {subject for subject, splits in owners.items() if splits == {"test"}} == {"2000", "2001"}
+
+
+def test_jpeg_patient_in_both_folders_is_refused(tmp_path: Path) -> None:
+    _jpeg(*(tmp_path / f"train/AD/{number}_1.jpeg" for number in range(10)), tmp_path / "test/NC/3_2.jpeg")
+    with pytest.raises(InputError, match="the subject '3' has files in two splits, "):
+        load_manifest("adni_ad_nc_2d", tmp_path)
+
+
+def test_ixi_names(tmp_path: Path) -> None:
+    _nifti(*(tmp_path / f"IXI{number:03d}-Guys-0{number}-T1.nii.gz" for number in range(100, 110)))
+    (tmp_path / "IXI100-Guys-0100-T2.nii.gz").write_text("another contrast")
+    manifest = load_manifest("ixi", tmp_path)
+    assert sorted(_owners(manifest)) == [f"IXI{number}" for number in range(100, 110)]
+
+
+def test_folder_of_your_own_takes_either_ending(tmp_path: Path) -> None:
+    _nifti(*(tmp_path / name for name in ("a.nii", "a.nii.gz", "b.nii", "c.nii.gz", "d.nii")))
+    manifest = load_manifest("nifti_folder", tmp_path)
+    items = [item for name in SPLITS for item in manifest.items(name)]
+    assert sorted(Path(item["label"]).name for item in items) == ["a.nii.gz", "b.nii", "c.nii.gz", "d.nii"]
+
+
+def test_pictures_of_your_own_in_folders(tmp_path: Path) -> None:
+    _jpeg(*(tmp_path / f"p{number}/{index}.png" for number in range(4) for index in range(3)))
+    manifest = load_manifest("image_folder", tmp_path)
+    assert [len(manifest.items(name)) for name in SPLITS] == [6, 3, 3]
+
+
+# --- names, digests, splits
+
+
+def test_digest_depends_on_what_is_said_and_not_on_how() -> None:
+    shuffled = json.loads(json.dumps(dict(reversed(GOOD.items())), indent=8))
+    assert manifest_digest(shuffled) == manifest_digest(GOOD)
+    assert manifest_digest({**GOOD, "kind": "slices"}) != manifest_digest(GOOD)
+    # sha256 of the text {"a":1,"b":"ä"} in UTF-8, from sha256sum
+    expected = "f5300ffcfd6fd3fc2de46d700be90d43fd799cd9eb69da4737201006143d48a1"
+    assert manifest_digest({"b": "ä", "a": 1}) == expected
+
+
+def test_unknown_name_is_wrong_use_and_gets_a_hint() -> None:
+    with pytest.raises(
+        UsageError, match=r"'sample_brain': unknown; did you mean 'sample_brain_t1'\? Known are adni_ad"
+    ):
+        load_manifest("sample_brain", sample_folder())
+    with pytest.raises(UsageError, match="'schema': unknown"):
+        load_manifest("schema", sample_folder())
+    with pytest.raises(MissingFileError, match=r"gone/mine\.json: no such file; known names are"):
+        load_manifest("gone/mine.json", sample_folder())
+
+
+def test_own_manifest_by_path_and_by_name(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data_manifests").mkdir()
+    path = _written(tmp_path / "data_manifests", GOOD)
+    monkeypatch.chdir(tmp_path)
+    assert load_manifest(path, data).items("test") == [{"label": str(data / "d.nii"), "subject": "d"}]
+    assert load_manifest("mine", data).digest == manifest_digest(GOOD)
+
+
+def test_items_are_copies_and_splits_have_names(tmp_path: Path, data: Path) -> None:
+    manifest = load_manifest(_written(tmp_path, GOOD), data)
+    manifest.items("train")[0]["label"] = "changed"
+    assert manifest.items("train")[0]["label"] == str(data / "a.nii")
+    with pytest.raises(UsageError, match="'training'; known are train, validation, test"):
+        manifest.items("training")
+
+
+def test_empty_split_is_an_error_when_it_is_asked_for(tmp_path: Path, data: Path) -> None:
+    content = copy.deepcopy(GOOD)
+    content["split"] = {"by": "list", "train": [], "validation": [], "test": ["a", "b"]}
+    manifest = load_manifest(_written(tmp_path, content), data)
+    assert len(manifest.items("test")) == 2
+    with pytest.raises(InputError, match=r"the split 'train' is empty; give it subjects under split\.train"):
+        manifest.items("train")
+
+
+@given(
+    subjects=st.lists(st.integers(0, 99), min_size=3, max_size=15, unique=True),
+    random_seed=st.integers(0, 100),
+    slices=st.integers(1, 3),
+)
+def test_no_subject_is_in_two_splits(
+    tmp_path_factory: pytest.TempPathFactory, subjects: list[int], random_seed: int, slices: int
+) -> None:
+    folder = tmp_path_factory.mktemp("split")
+    for subject in subjects:
+        _jpeg(*(folder / "data" / f"p{subject}_{index}.png" for index in range(slices)))
+    content = copy.deepcopy(GOOD) | {"kind": "slices", "patterns": ["{subject}_{slice}.png"]}
+    content["split"] = {"by": "fractions", "train": 0.6, "validation": 0.2, "test": 0.2, "random_seed": random_seed}
+    manifest = load_manifest(_written(folder, content), folder / "data")
+    owners = _owners(manifest)
+    assert sorted(owners) == sorted(f"p{subject}" for subject in subjects)
+    assert all(len(splits) == 1 for splits in owners.values())
+    assert sum(len(manifest.items(name)) for name in SPLITS) == slices * len(subjects)
+
+
+# --- manifests that are wrong: the key is named, with what is allowed
+
+Change = Callable[[dict[str, Any]], Any]
+WRONG: dict[str, tuple[Change, str]] = {
+    "missing": (lambda m: m.pop("licence"), "the manifest: 'licence' is missing"),
+    "unknown": (lambda m: m.update(modalty="x"), "unknown key 'modalty'; allowed are name, .*modality"),
+    "kind": (lambda m: m.update(kind="movie"), r'kind: "movie" is not allowed .*one of \'volume\', \'slices\''),
+    "name": (lambda m: m.update(name="My Data"), 'name: "My Data" is not allowed .*lower-case letters'),
+    "type": (lambda m: m.update(sample="yes"), 'sample: "yes" is not allowed .*boolean'),
+    "url": (lambda m: m["how_to_get"].update(url="ftp://x"), 'how_to_get.url: "ftp://x" .*https'),
+    "no subject": (lambda m: m.update(patterns=["*.nii"]), r"patterns\[0\]: .*a \{subject\} field"),
+    "absolute": (lambda m: m.update(patterns=["/data/{subject}.nii"]), r"patterns\[0\]: .*below dataset_dir"),
+    "upwards": (lambda m: m.update(patterns=["a/../../{subject}.nii"]), r"patterns\[0\]: .*below dataset_dir"),
+    "upwards first": (lambda m: m.update(patterns=["../{subject}.nii"]), r"patterns\[0\]: .*below dataset_dir"),
+    "upwards mask": (lambda m: m.update(mask_pattern="../{subject}.nii"), "mask_pattern: .*below dataset_dir"),
+    "no pattern": (lambda m: m.update(patterns=[]), r"patterns: \[\] is not allowed .*minItems"),
+    "mask field": (lambda m: m.update(mask_pattern="{subject}_{visit}.nii"), "mask_pattern: the fields visit are not"),
+    "by": (lambda m: m["split"].update(by="luck"), "split.by: .*one of 'list', 'fractions', 'field', 'slabs'"),
+    "no split": (lambda m: m.update(split={}), "split: 'by' is missing"),
+    "no test": (lambda m: m["split"].pop("test"), "split: 'test' is missing"),
+    "split key": (
+        lambda m: m["split"].update(val=["x"]),
+        "split: unknown key 'val'; allowed are by, train, validation",
+    ),
+    "no names": (lambda m: m["split"].update(train="a"), 'split.train: "a" is not allowed .*a list of subjects'),
+    "twice": (lambda m: m["split"].update(test=["a", "d"]), "the subject 'a' is in two splits, train and test"),
+    "range": (lambda m: m["split"].update(test=["s[9-3]"]), r"'s\[9-3\]' is no range"),
+    "sum": (
+        lambda m: m.update(split={"by": "fractions", "train": 0.7, "validation": 0.2, "test": 0.2, "random_seed": 0}),
+        "split: the fractions add up to 1.1",
+    ),
+    "fraction": (
+        lambda m: m.update(split={"by": "fractions", "train": 7, "validation": 0.2, "test": 0.2, "random_seed": 0}),
+        "split.train: 7 is not allowed .*a number from 0 to 1",
+    ),
+    "no number": (
+        lambda m: m.update(split={"by": "fractions", "train": 0.7, "validation": 0.2, "test": 0.1}),
+        "split: 'random_seed' is missing",
+    ),
+    "field": (
+        lambda m: m.update(
+            split={"by": "field", "field": "part", "train": ["x"], "validation": ["y"], "test": ["z"], "random_seed": 0}
+        ),
+        "split.field: 'part' is not a field",
+    ),
+    "field without validation": (
+        lambda m: m.update(split={"by": "field", "field": "part", "train": ["x"], "test": ["z"], "random_seed": 0}),
+        "split: give one of 'validation', 'validation_fraction'",
+    ),
+    "slabs of no sample": (
+        lambda m: m.update(split=_slab_split([0.0, 0.5], [0.6, 0.7], [0.8, 1.0])),
+        'split.by: slabs .*"sample": true, or split by subject',
+    ),
+    "slabs overlap": (
+        lambda m: m.update(sample=True, split=_slab_split([0.0, 0.5], [0.4, 0.6], [0.8, 1.0])),
+        "train ends at 0.5 and one of validation starts at 0.4; slabs may not overlap",
+    ),
+    "slabs touch": (
+        lambda m: m.update(sample=True, split=_slab_split([0.0, 0.5], [0.5, 0.6], [0.8, 1.0])),
+        "keep a gap of at least 0.02",
+    ),
+    "slab backwards": (
+        lambda m: m.update(sample=True, split=_slab_split([0.5, 0.3], [0.6, 0.7], [0.8, 1.0])),
+        r"split.train: the slab \[0.5, 0.3\) is empty",
+    ),
+    "slab axis": (
+        lambda m: m.update(sample=True, split=_slab_split([0.0, 0.5], [0.6, 0.7], [0.8, 1.0]) | {"axis": 3}),
+        "split.axis: 3 is not allowed .*array axis",
+    ),
+}
+
+
+def _slab_split(train: list[float], validation: list[float], test: list[float]) -> dict[str, Any]:
+    return {"by": "slabs", "axis": 2, "train": [train], "validation": [validation], "test": [test]}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_manifest_names_its_key(tmp_path: Path, data: Path, case: str) -> None:
+    change, words = WRONG[case]
+    content = copy.deepcopy(GOOD)
+    change(content)
+    path = _written(tmp_path, content)
+    with pytest.raises(InputError, match=words) as caught:
+        load_manifest(path, data)
+    assert str(path) in str(caught.value)
+
+
+def test_all_wrong_keys_are_named_at_once(tmp_path: Path, data: Path) -> None:
+    content = copy.deepcopy(GOOD) | {"kind": "movie", "sample": "no"}
+    del content["citation"]
+    with pytest.raises(InputError, match="3 problems") as caught:
+        load_manifest(_written(tmp_path, content), data)
+    for key in ("kind", "sample", "citation"):
+        assert key in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{'name': 1}", "cannot be read as JSON"),
+        ('{"name": "a", "name": "b"}', "the key 'name' is there twice"),
+        ("[]", "is not allowed .type object"),
+        ("\xff\xfe", "cannot be read as JSON|not allowed"),
+    ],
+)
+def test_file_that_is_no_manifest(tmp_path: Path, data: Path, text: str, words: str) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text(text, encoding="latin-1")
+    with pytest.raises(InputError, match=words) as caught:
+        load_manifest(path, data)
+    assert str(path) in str(caught.value)
+
+
+# --- data that are wrong
+
+
+def test_missing_and_empty_dataset_dir_are_said_first(tmp_path: Path) -> None:
+    path = _written(tmp_path, GOOD)
+    with pytest.raises(MissingFileError, match=r"dataset_dir .*gone: no such folder. To get mine: It is mine\."):
+        load_manifest(path, tmp_path / "gone")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"dataset_dir .*empty: the folder is empty. To get mine: It is mine\."):
+        load_manifest(path, tmp_path / "empty")
+    with pytest.raises(InputError, match="a file, where a folder is needed"):
+        load_manifest(path, path)
+
+
+def test_pattern_that_finds_nothing(tmp_path: Path, data: Path) -> None:
+    content = copy.deepcopy(GOOD) | {"patterns": ["{subject}/T1.nii", "{subject}_T1.nii"]}
+    words = (
+        r"no file fits {subject}/T1.nii or {subject}_T1.nii of the manifest mine.json .the folder holds a.nii, b.nii"
+    )
+    with pytest.raises(InputError, match=words):
+        load_manifest(_written(tmp_path, content), data)
+
+
+def test_sample_manifest_on_other_data_says_how_to_name_ones_own(data: Path) -> None:
+    with pytest.raises(InputError, match=r"--data_manifest, one of .*nifti_folder"):
+        load_manifest("sample_brain_t1", data)
+
+
+def test_everything_wrong_is_listed_in_one_error(tmp_path: Path, data: Path) -> None:
+    content = copy.deepcopy(GOOD)
+    content["split"]["test"] = ["d", "e", "f", "[gone]"]
+    (data / "a.nii").write_bytes(b"")
+    (data / "b.nii").write_text("not an image at all")
+    (data / "c.nii").unlink()
+    (data / "c.nii").symlink_to(tmp_path / "nowhere.nii")
+    outside = tmp_path / "outside.nii"
+    _nifti(outside)
+    (data / "e.nii").symlink_to(outside)
+    with pytest.raises(InputError) as caught:
+        load_manifest(_written(tmp_path, content), data)
+    message = str(caught.value)
+    assert "6 problems" in message
+    assert "a.nii: the file is empty" in message
+    assert "b.nii: cannot be read as NIfTI" in message
+    assert "c.nii: a link that leads out of dataset_dir" in message
+    assert "e.nii: a link that leads out of dataset_dir" in message
+    assert "f: no file of this subject (test) fits {subject}.nii" in message
+    assert "[gone]: no file of this subject" in message
+
+
+def test_long_list_is_cut_and_counted(tmp_path: Path, data: Path) -> None:
+    content = copy.deepcopy(GOOD)
+    content["split"]["test"] = ["s[01-50]"]
+    with pytest.raises(InputError, match="50 problems") as caught:
+        load_manifest(_written(tmp_path, content), data)
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 22
+    assert lines[-1] == "  - and 30 more"
+
+
+def test_missing_mask_is_named(tmp_path: Path, data: Path) -> None:
+    content = copy.deepcopy(GOOD) | {"mask_pattern": "{subject}_mask.nii"}
+    _nifti(*(data / f"{subject}_mask.nii" for subject in "abd"))
+    with pytest.raises(InputError, match=r"1 problem\n.*c_mask\.nii: no such file"):
+        load_manifest(_written(tmp_path, content), data)
+
+
+def test_link_inside_is_followed_but_one_file_has_one_subject(tmp_path: Path, data: Path) -> None:
+    (data / "store").mkdir()
+    (data / "d.nii").rename(data / "store" / "d.nii")
+    (data / "d.nii").symlink_to(data / "store" / "d.nii")
+    load_manifest(_written(tmp_path, GOOD), data)
+    (data / "c.nii").unlink()
+    (data / "c.nii").symlink_to(data / "store" / "d.nii")
+    with pytest.raises(InputError, match=r"d\.nii: one file for two subjects, c and d"):
+        load_manifest(_written(tmp_path, GOOD), data)
+
+
+def test_too_few_subjects_for_the_fractions(tmp_path: Path) -> None:
+    _nifti(tmp_path / "a.nii", tmp_path / "b.nii")
+    with pytest.raises(InputError, match=r"split\.(validation|test): no subject is left for it, there are only 2"):
+        load_manifest("nifti_folder", tmp_path)
+
+
+def test_slabs_are_for_one_subject(tmp_path: Path, data: Path) -> None:
+    content = copy.deepcopy(GOOD) | {"sample": True, "split": _slab_split([0.0, 0.5], [0.6, 0.7], [0.8, 1.0])}
+    with pytest.raises(InputError, match="split by slabs is for one subject and there are 4: a, b, c, d"):
+        load_manifest(_written(tmp_path, content), data)

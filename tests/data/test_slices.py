@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from custom.data.slices import slices_to_volume, volume_to_slices
+
+
+@given(st.tuples(*[st.integers(1, 5)] * 4), st.integers(-3, 2))
+def test_there_and_back(shape, slice_axis):
+    volume = torch.arange(float(torch.tensor(shape).prod())).reshape(1, *shape)
+    slices = volume_to_slices(volume, slice_axis)
+    assert torch.equal(slices_to_volume(slices, slice_axis), volume)
+
+
+def test_the_other_axes_keep_their_order():
+    volume = torch.rand(1, 2, 3, 4, 5)
+    assert torch.equal(volume_to_slices(volume)[4], volume[0, :, :, :, 4])
+    assert torch.equal(volume_to_slices(volume, 1)[2], volume[0, :, :, 2, :])
+    assert torch.equal(volume_to_slices(volume, -3)[1], volume[0, :, 1])
+
+
+def test_images_stay():
+    images = torch.rand(2, 1, 3, 4)
+    assert volume_to_slices(images) is images
+    assert slices_to_volume(images, spatial_dims=2) is images
+
+
+def test_what_is_no_volume_is_refused():
+    with pytest.raises(ValueError, match="one volume"):
+        volume_to_slices(torch.zeros(2, 1, 3, 3, 3))
+    with pytest.raises(ValueError, match="slice_axis: 3"):
+        volume_to_slices(torch.zeros(1, 1, 3, 3, 3), 3)
+    with pytest.raises(ValueError, match="rows, columns"):
+        slices_to_volume(torch.zeros(1, 1, 3, 3, 3))

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor, decollate_batch, list_data_collate
+
+from custom.data.intensity import intensity_scale
+from custom.errors import InputError
+from custom.transforms import RestoreIntensityd, ScaleIntensityByPercentiled
+
+
+def _image() -> torch.Tensor:
+    return 700.0 * torch.rand(1, 12, 13, 14, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("with_meta", [False, True])
+def test_scaling_brings_the_percentile_to_one_and_keeps_what_is_known(with_meta: bool) -> None:
+    affine = torch.diag(torch.tensor([1.0, 2.0, 3.0, 1.0], dtype=torch.float64))
+    image = MetaTensor(_image(), affine=affine, meta={"filename_or_obj": "a.nii"}) if with_meta else _image()
+    data = {"image": image}
+    result = ScaleIntensityByPercentiled("image")(data)
+    assert intensity_scale(result["image"]) == pytest.approx(1.0)
+    assert result["image_scale"] == pytest.approx(intensity_scale(image))
+    assert float(image.max()) > 600  # the input is as it was
+    assert isinstance(result["image"], MetaTensor) == with_meta
+    if with_meta:
+        assert result["image"].meta["filename_or_obj"] == "a.nii"
+        np.testing.assert_array_equal(result["image"].affine, affine)
+
+
+def test_values_above_the_percentile_are_not_clipped() -> None:
+    image = _image()
+    image[0, 0, 0, 0] = 5000.0
+    assert float(ScaleIntensityByPercentiled("image")({"image": image})["image"].max()) > 5.0
+
+
+def test_one_scale_for_several_keys() -> None:
+    result = ScaleIntensityByPercentiled(["label", "image"], scale_from="image")(
+        {"image": _image(), "label": 3 * _image()}
+    )
+    torch.testing.assert_close(result["label"], 3 * result["image"])
+    assert result["label_scale"] == result["image_scale"]
+
+
+def test_percentile_is_an_option() -> None:
+    scales = [
+        ScaleIntensityByPercentiled("image", percentile=p)({"image": _image()})["image_scale"] for p in (50, 99.9)
+    ]
+    assert scales[0] < 0.7 * scales[1]
+
+
+def test_restoring_gives_the_units_back_after_a_batch() -> None:
+    scaled = [ScaleIntensityByPercentiled("image")({"image": factor * _image()}) for factor in (1.0, 250.0)]
+    batch = list_data_collate(scaled)
+    batch["pred"] = batch["image"] * 1.0
+    restored = [RestoreIntensityd("pred", scale_from="image")(item) for item in decollate_batch(batch)]
+    torch.testing.assert_close(restored[0]["pred"], _image())
+    torch.testing.assert_close(restored[1]["pred"], 250.0 * _image())
+
+
+def test_image_without_scale_is_named() -> None:
+    image = MetaTensor(-_image(), meta={"filename_or_obj": "/data/odd.nii"})
+    with pytest.raises(InputError, match=r"/data/odd\.nii: no intensity scale .* no positive values"):
+        ScaleIntensityByPercentiled("image")({"image": image})

@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from monai.data import MetaTensor, decollate_batch, list_data_collate
+from monai.transforms import Compose
+from PIL import Image
+
+from custom.data.manifest import load_manifest, sample_folder
+from custom.data.readers import read_scan
+from custom.errors import InputError
+from custom.transforms import CropSlabd, LoadScand, SaveScand
+
+AFFINE = np.array([[0.0, 0.0, -3.0, 90.0], [-0.7, 0.0, 0.0, 80.0], [0.0, 0.7, 0.0, -70.0], [0.0, 0.0, 0.0, 1.0]])
+
+
+def _volume(*shape: int) -> np.ndarray:
+    return np.arange(np.prod(shape), dtype=np.int16).reshape(shape)
+
+
+def _save(path: Path, array: np.ndarray, affine: np.ndarray = AFFINE) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(nib.Nifti1Image(array, affine), path)
+    return path
+
+
+# --- loading
+
+
+def test_every_key_is_loaded_and_the_rest_left_alone(tmp_path: Path) -> None:
+    path = _save(tmp_path / "a.nii", _volume(4, 5, 6))
+    item = {"label": str(path), "image": path, "subject": "a"}
+    result = LoadScand(["label", "image"])(item)
+    for key in ("label", "image"):
+        assert isinstance(result[key], MetaTensor)
+        assert result[key].shape == (1, 4, 5, 6)
+        np.testing.assert_allclose(result[key].affine.numpy(), AFFINE, atol=1e-5)
+    assert result["subject"] == "a"
+    assert item["label"] == str(path)
+
+
+def test_scans_make_a_batch_and_come_out_of_it_with_their_place(tmp_path: Path) -> None:
+    paths = [_save(tmp_path / name, _volume(4, 5, 6) + 1) for name in ("a.nii", "b.nii")]
+    batch = list_data_collate([LoadScand("image")({"image": path}) for path in paths])
+    assert batch["image"].shape == (2, 1, 4, 5, 6)
+    for item, path in zip(decollate_batch(batch), paths, strict=True):
+        assert item["image"].meta["filename_or_obj"] == str(path)
+        np.testing.assert_allclose(item["image"].affine.numpy(), AFFINE, atol=1e-5)
+
+
+def test_missing_mask_is_passed_over_where_that_is_allowed(tmp_path: Path) -> None:
+    path = _save(tmp_path / "a.nii", _volume(4, 5, 6))
+    assert "mask" not in LoadScand(["label", "mask"], allow_missing_keys=True)({"label": path})
+    with pytest.raises(KeyError, match="mask"):
+        LoadScand(["label", "mask"])({"label": path})
+
+
+def test_mask_may_be_constant_but_a_scan_may_not(tmp_path: Path) -> None:
+    scan, ones = _save(tmp_path / "a.nii", _volume(4, 5, 6)), _save(tmp_path / "m.nii", np.ones((4, 5, 6), np.uint8))
+    result = LoadScand(["label", "mask"])({"label": scan, "mask": ones})
+    assert float(result["mask"].min()) == 1.0
+    with pytest.raises(InputError, match=r"m\.nii: every voxel has the value 1"):
+        LoadScand("label")({"label": ones})
+
+
+def test_mask_of_another_grid_is_refused(tmp_path: Path) -> None:
+    scan = _save(tmp_path / "a.nii", _volume(4, 5, 6))
+    larger = _save(tmp_path / "larger.nii", _volume(4, 5, 7))
+    shifted = AFFINE.copy()
+    shifted[0, 3] += 0.5
+    moved = _save(tmp_path / "moved.nii", _volume(4, 5, 6), shifted)
+    with pytest.raises(
+        InputError, match=r"larger\.nii: the mask has the size \(4, 5, 7\) and its scan .*a\.nii \(4, 5"
+    ):
+        LoadScand(["label", "mask"])({"label": scan, "mask": larger})
+    with pytest.raises(InputError, match=r"moved\.nii: the mask lies up to 0\.5 mm off its scan .*a\.nii"):
+        LoadScand(["label", "mask"])({"label": scan, "mask": moved})
+
+
+# --- slabs
+
+
+def test_slab_keeps_every_voxel_in_its_place(tmp_path: Path) -> None:
+    path = _save(tmp_path / "a.nii", _volume(4, 10, 6))
+    slab = {"axis": 1, "start": 0.3, "stop": 0.7}
+    result = Compose([LoadScand(["label", "mask"]), CropSlabd(["label", "mask"])])(
+        {"label": path, "mask": path, "slab": slab}
+    )
+    for key in ("label", "mask"):
+        np.testing.assert_array_equal(result[key][0].numpy(), _volume(4, 10, 6)[:, 3:7])
+        # voxel (1, 2, 3) of the slab is voxel (1, 5, 3) of the whole
+        np.testing.assert_allclose(result[key].affine.numpy() @ (1, 2, 3, 1), AFFINE @ (1, 5, 3, 1), atol=1e-5)
+        assert result[key].meta["filename_or_obj"] == str(path)
+
+
+def test_slab_holds_no_more_memory_than_itself(tmp_path: Path) -> None:
+    whole = LoadScand("label")({"label": _save(tmp_path / "a.nii", _volume(4, 5, 100))})
+    part = CropSlabd("label")(whole | {"slab": {"axis": 2, "start": 0.5, "stop": 0.6}})["label"]
+    assert part.untyped_storage().nbytes() == part.numel() * part.element_size()
+
+
+def test_without_a_slab_nothing_is_cut() -> None:
+    label = torch.rand(1, 4, 5, 6)
+    assert CropSlabd("label")({"label": label})["label"] is label
+
+
+def test_slab_of_a_plain_tensor() -> None:
+    label = torch.rand(1, 4, 5, 6)
+    cut = CropSlabd("label")({"label": label, "slab": {"axis": 0, "start": 0.5, "stop": 1.0}})["label"]
+    assert not isinstance(cut, MetaTensor)
+    torch.testing.assert_close(cut, label[:, 2:])
+
+
+def test_sample_gives_slabs_of_brain() -> None:
+    manifest = load_manifest("sample_brain_t1", sample_folder())
+    (item,) = manifest.items("test")
+    label = Compose([LoadScand("label"), CropSlabd("label")])(item)["label"]
+    assert label.shape == (1, 181, 217, 18)
+    assert float(label.affine[2, 3]) == -71.0 + 82
+
+
+# --- saving
+
+
+def test_result_is_written_beside_with_source_type_and_slope(tmp_path: Path) -> None:
+    image = nib.Nifti1Image(_volume(4, 5, 6), AFFINE)
+    image.header.set_slope_inter(0.5, 10.0)
+    image.set_sform(AFFINE, 4)
+    nib.save(image, tmp_path / "a.nii.gz")
+    item = LoadScand("image")({"image": tmp_path / "a.nii.gz"})
+    item["pred"] = item["image"] + 0.1
+    written = SaveScand("pred", tmp_path / "out", dtype="source")(item)["pred_path"]
+    assert written == str(tmp_path / "out" / "a_sr.nii.gz")
+    result = read_scan(written)
+    assert result.meta["stored_dtype"] == "int16"
+    assert (result.meta["scl_slope"], result.meta["scl_inter"], result.meta["xform_code"]) == (0.5, 10.0, 4)
+    torch.testing.assert_close(result.as_tensor(), item["image"].as_tensor(), atol=1e-4, rtol=0)
+
+
+def test_float32_is_the_default(tmp_path: Path) -> None:
+    item = LoadScand("image")({"image": _save(tmp_path / "a.nii", _volume(4, 5, 6))})
+    written = SaveScand("image", tmp_path / "out")(item | {"image": item["image"] + 0.25})["image_path"]
+    assert read_scan(written).meta["stored_dtype"] == "float32"
+    np.testing.assert_array_equal(read_scan(written)[0].numpy(), _volume(4, 5, 6) + 0.25)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_pictures_keep_their_bits(tmp_path: Path, dtype: type) -> None:
+    Image.fromarray(np.arange(48).reshape(6, 8).astype(dtype) * 5).save(tmp_path / "a.png")
+    item = LoadScand("image")({"image": tmp_path / "a.png"})
+    item["pred"] = item["image"].repeat_interleave(2, dim=1).repeat_interleave(2, dim=2) + 0.4
+    written = SaveScand("pred", tmp_path / "out")(item)["pred_path"]
+    with Image.open(written) as picture:
+        assert np.asarray(picture).dtype == dtype
+        np.testing.assert_array_equal(np.asarray(picture)[::2, ::2], np.arange(48).reshape(6, 8) * 5)
+
+
+def test_type_that_cannot_be_written_becomes_float32_with_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    array = np.arange(24, dtype=np.int64).reshape(2, 3, 4)
+    nib.save(nib.Nifti1Image(array, AFFINE, dtype=np.int64), tmp_path / "a.nii")
+    item = LoadScand("image")({"image": tmp_path / "a.nii"})
+    with caplog.at_level(logging.WARNING):
+        written = SaveScand("image", tmp_path / "out", dtype="source")(item)["image_path"]
+    assert "a.nii: results cannot be written as int64; float32 is used" in caplog.text
+    assert read_scan(written).meta["stored_dtype"] == "float32"
+
+
+def test_folders_below_the_root_are_made_anew(tmp_path: Path) -> None:
+    for subject in ("p1", "p2"):
+        path = _save(tmp_path / "in" / subject / "t1.nii", _volume(4, 5, 6))
+        SaveScand("image", tmp_path / "out", root=tmp_path / "in")(LoadScand("image")({"image": path}))
+    found = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.nii"))
+    assert found == ["p1/t1_sr.nii", "p2/t1_sr.nii"]
+
+
+def test_result_that_is_there_is_not_replaced_unasked(tmp_path: Path) -> None:
+    item = LoadScand("image")({"image": _save(tmp_path / "a.nii", _volume(4, 5, 6))})
+    SaveScand("image", tmp_path / "out")(item)
+    with pytest.raises(InputError, match=r"a_sr\.nii: is there already; .*--overwrite true"):
+        SaveScand("image", tmp_path / "out")(item)
+    SaveScand("image", tmp_path / "out", overwrite=True)(item)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a_sr.nii"]
+
+
+def test_result_without_a_name_and_wrong_options_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="pred: the result does not know the file"):
+        SaveScand("pred", tmp_path)({"pred": torch.rand(1, 4, 5, 6)})
+    with pytest.raises(InputError, match="dtype 'int16' of results is not known; use 'float32' or 'source'"):
+        SaveScand("pred", tmp_path, dtype="int16")  # type: ignore[arg-type]
+
+
+# --- a real scan from end to end
+
+
+def test_real_brain_comes_back_in_place_and_in_units(shared_data: Path, tmp_path: Path) -> None:
+    path = shared_data / "brain_t1" / "sub-20_T1w.nii.gz"
+    item = LoadScand("image")({"image": path})
+    written = SaveScand("image", tmp_path, dtype="source")(item)["image_path"]
+    before, after = nib.load(path), nib.load(written)
+    np.testing.assert_array_equal(np.asarray(after.dataobj.get_unscaled()), np.asarray(before.dataobj.get_unscaled()))
+    np.testing.assert_allclose(after.affine, before.affine, atol=1e-6)
+    np.testing.assert_allclose(after.get_qform(), before.get_qform(), atol=1e-3)
+    assert after.dataobj.slope == pytest.approx(before.dataobj.slope)
