@@ -1,0 +1,88 @@
+"""A 2D network on a volume."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from monai.inferers import Inferer, SimpleInferer
+from torch import Tensor
+from tqdm import tqdm
+
+from custom.data.slices import slices_to_volume, volume_to_slices
+
+__all__ = ["VolumeSlices", "neighbouring_slices"]
+
+
+class VolumeSlices(Inferer):
+    """Read a volume as slices, apply a 2D network to them in batches and put the results together again.
+
+    Volumes are `(1, 1, X, Y, Z)`; single images `(B, 1, H, W)` are slices already. The memory in use is the result and
+    one batch.
+
+    Args:
+        slice_axis: the array axis that is sliced, 0 to 2 or from the end; the last by default.
+        context_slices: how many neighbouring slices the network sees as channels (odd; beyond the ends the last slice
+            is repeated). 1 is the slice alone.
+        pixels: about how many pixels one batch holds; small batches stay in the processor's cache.
+        progress: show a bar over the slices of each volume.
+        inferer: how one batch of slices is treated; the bare network by default.
+    """
+
+    def __init__(
+        self,
+        slice_axis: int = -1,
+        context_slices: int = 1,
+        pixels: int = 2**16,
+        progress: bool = False,
+        inferer: Inferer | None = None,
+    ) -> None:
+        self.slice_axis = slice_axis
+        self.context_slices = context_slices
+        self.pixels = pixels
+        self.progress = progress
+        self.inferer = inferer or SimpleInferer()
+
+    def __call__(self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
+        """Apply the network to `(1, 1, X, Y, Z)` or `(B, 1, H, W)`."""
+        inputs = torch.as_tensor(inputs)
+        is_volume = inputs.ndim == 5
+        slices = volume_to_slices(inputs, self.slice_axis) if is_volume else inputs
+        count = len(slices)
+        batch = max(1, self.pixels // (slices.shape[-2] * slices.shape[-1]))
+        result: Tensor | None = None
+        starts = range(0, count, batch)
+        for start in tqdm(starts, desc="slices", unit="batch", leave=False, disable=None if self.progress else True):
+            stop = min(start + batch, count)
+            # Pictures of a batch are no neighbours: each is its own context.
+            channels = (
+                neighbouring_slices(slices, start, stop, self.context_slices)
+                if is_volume
+                else slices[start:stop].expand(-1, self.context_slices, -1, -1)
+            )
+            enlarged = self.inferer(channels, network, *args, **kwargs)
+            if result is None:
+                result = enlarged.new_empty((count, *enlarged.shape[1:]))
+            result[start:stop] = enlarged
+        assert result is not None
+        return slices_to_volume(result, self.slice_axis) if is_volume else result
+
+
+def neighbouring_slices(slices: Tensor, start: int, stop: int, context_slices: int) -> Tensor:
+    """Stack each slice of `start` to `stop` with its neighbours as channels.
+
+    Args:
+        slices: `(n, 1, H, W)`.
+        start: first slice.
+        stop: one past the last slice.
+        context_slices: the number of channels, odd.
+
+    Returns:
+        `(stop - start, context_slices, H, W)`; the slice itself is the middle channel.
+    """
+    if context_slices == 1:
+        return slices[start:stop]
+    middle = torch.arange(start, stop, device=slices.device)[:, None]
+    offsets = torch.arange(context_slices, device=slices.device) - context_slices // 2
+    return slices[(middle + offsets).clamp(0, len(slices) - 1), 0]

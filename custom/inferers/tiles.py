@@ -1,0 +1,83 @@
+"""Exact tiles: what a network gives on the whole image, piece by piece."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from monai.inferers import Inferer, SimpleInferer
+from monai.utils import ensure_tuple, ensure_tuple_rep
+from torch import Tensor
+
+from custom.errors import UsageError
+
+__all__ = ["Tiles"]
+
+
+class Tiles(Inferer):
+    """Apply a network tile by tile, with a halo that is cropped and not blended.
+
+    Equal to the network on the whole image when the halo is at least its receptive radius and no layer uses statistics
+    of the whole image: tiles that touch the border of the image end there, so that the network's own padding acts
+    where it does on the whole image.
+
+    Args:
+        tile_size: the edge of a tile in input voxels without its halo, for all axes or for each; None or a tile as
+            large as the image: one piece.
+        halo: how many input voxels beyond the tile the network sees, for all axes or for each.
+        scale_factor: how many times larger the network makes each axis, for all axes or for each.
+        inferer: how one tile is treated; the bare network by default.
+
+    Raises:
+        UsageError: for a tile size below 1 or a negative halo.
+    """
+
+    def __init__(
+        self,
+        tile_size: int | Sequence[int] | None = None,
+        halo: int | Sequence[int] = 8,
+        scale_factor: int | Sequence[int] = 1,
+        inferer: Inferer | None = None,
+    ) -> None:
+        if tile_size is not None and min(ensure_tuple(tile_size)) < 1:
+            raise UsageError(f"tile_size is {tile_size}; give a positive number of input voxels, or none for one piece")
+        if min(ensure_tuple(halo)) < 0:
+            raise UsageError(f"halo is {halo}; give the receptive radius of the network in input voxels, 0 or more")
+        self.tile_size = tile_size
+        self.halo = halo
+        self.scale_factor = scale_factor
+        self.inferer = inferer or SimpleInferer()
+
+    def __call__(self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
+        """Apply the network to `(B, C, *spatial)`; returns `(B, C', *(s * spatial))`."""
+        if self.tile_size is None:
+            return self.inferer(inputs, network, *args, **kwargs)
+        shape = inputs.shape[2:]
+        tile = ensure_tuple_rep(self.tile_size, len(shape))
+        halo = ensure_tuple_rep(self.halo, len(shape))
+        scale = ensure_tuple_rep(self.scale_factor, len(shape))
+        result: Tensor | None = None
+        for corner in itertools.product(*(range(0, n, t) for n, t in zip(shape, tile, strict=True))):
+            stop = [min(c + t, n) for c, t, n in zip(corner, tile, shape, strict=True)]
+            low = [max(c - h, 0) for c, h in zip(corner, halo, strict=True)]
+            high = [min(e + h, n) for e, h, n in zip(stop, halo, shape, strict=True)]
+            piece = self.inferer(inputs[_window(low, high)], network, *args, **kwargs)
+            if result is None:
+                result = piece.new_empty((*piece.shape[:2], *_times(shape, scale)))
+            core = [
+                [(edge - start) * s for edge, start, s in zip(edges, low, scale, strict=True)]
+                for edges in (corner, stop)
+            ]
+            result[_window(_times(corner, scale), _times(stop, scale))] = piece[_window(*core)]
+        assert result is not None
+        return result
+
+
+def _times(numbers: Sequence[int], scale: Sequence[int]) -> list[int]:
+    return [n * s for n, s in zip(numbers, scale, strict=True)]
+
+
+def _window(low: Sequence[int], high: Sequence[int]) -> tuple[slice, ...]:
+    """Index the spatial axes of `(B, C, *spatial)`."""
+    return (slice(None), slice(None), *(slice(a, b) for a, b in zip(low, high, strict=True)))
