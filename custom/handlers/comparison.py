@@ -1,0 +1,238 @@
+"""The comparison of a network with the classical methods, subject by subject: what the evaluating command makes."""
+
+from __future__ import annotations
+
+import logging
+import math
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+import torch.distributed as dist
+from ignite.engine import Engine, Events
+from torch import Tensor
+
+import custom
+from custom.data.intensity import foreground_mask
+from custom.data.slices import slices_to_volume, volume_to_slices
+from custom.data.weights import sha256
+from custom.degradations import UPSAMPLING_METHODS, Degradation
+from custom.errors import InputError, UsageError
+from custom.handlers.items import EvaluatedItem, evaluated_items, gather_over_ranks
+from custom.handlers.pictures import comparison_picture, picture_name
+from custom.handlers.summary import REFERENCE, Row, merge_rows, summarise, table_markdown, write_results
+from custom.metrics import LPIPS, consistency, find_lpips, image_metrics
+
+__all__ = ["Comparison", "ComparisonTable", "Prediction", "compare"]
+
+_logger = logging.getLogger(__name__)
+
+
+class _Manifest(Protocol):
+    name: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A network's result (1, 1, *spatial), and how long it took in seconds (NaN: not known)."""
+
+    image: Tensor
+    seconds: float = math.nan
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The figures of each method on one scan, and the images (1, 1, *spatial) that they are of."""
+
+    rows: list[Row]
+    images: dict[str, Tensor]
+
+
+@torch.no_grad()
+def compare(
+    subject: str,
+    lr: Tensor,
+    hr: Tensor,
+    predictions: Mapping[str, Prediction],
+    degradation: Degradation,
+    *,
+    slice_axis: int = -1,
+    mask: Tensor | None = None,
+    crop_border: int | Sequence[int] = 0,
+    lpips: LPIPS | None = None,
+) -> Comparison:
+    """Measure the classical methods of a degradation and the results of networks on one scan.
+
+    A 2D degradation acts on the slices of a volume, and SSIM and HFEN are then by slice too; a 3D one on the volume.
+    Memory: the images of all methods, and about 200 MB.
+
+    Args:
+        subject: whose scan it is.
+        lr: (1, 1, *spatial), what the networks were given.
+        hr: (1, 1, *spatial), the truth, data range 1.
+        predictions: by name; larger ones are cut to the size of `hr`.
+        degradation: what made `lr` of `hr`.
+        slice_axis: the axis of the slices, also those of LPIPS.
+        mask: the foreground; without it the `_foreground` figures are NaN.
+        crop_border: HR voxels to leave out at each side, the same for all methods; for a 2D degradation in the slice.
+        lpips: the network; without it the figure is NaN.
+
+    Returns:
+        A row for each of nearest, linear, cubic and zero_filled, and for each prediction.
+    """
+    volumes = hr.ndim == 5 and degradation.spatial_dims == 2
+
+    def stacked(image: Tensor) -> Tensor:
+        return volume_to_slices(image, slice_axis) if volumes else image
+
+    low, high = stacked(lr), stacked(hr)
+    foreground = None if mask is None else stacked(mask)
+    rows: list[Row] = []
+    images: dict[str, Tensor] = {}
+    for method in (*UPSAMPLING_METHODS, *predictions):
+        if method in predictions:
+            given = predictions[method]
+            image, seconds = stacked(given.image[tuple(slice(n) for n in hr.shape)]).float(), given.seconds
+        else:
+            start = _clock(low)
+            image = degradation.upsample(low, method, size=high.shape[2:])
+            seconds = _clock(low) - start
+        figures = image_metrics(image, high, foreground, lpips=lpips, slice_axis=slice_axis, crop_border=crop_border)
+        figures |= {"consistency": consistency(image, low, degradation), "seconds": seconds}
+        rows.append({"subject": subject, "method": method, **figures})
+        images[method] = slices_to_volume(image, slice_axis) if volumes else image
+    return Comparison(rows, images)
+
+
+class ComparisonTable:
+    """An Ignite handler that compares a network with the classical methods on whole scans and writes what it finds.
+
+    After each iteration of an evaluator (output: "image", "label", "pred"; batch: "subject", perhaps "mask";
+    `engine.state.seconds`: how long the network took for the batch) all methods are measured, and a picture is drawn
+    of the first scan of each subject. When the epoch ends the rows of all processes are put together, and rank 0
+    writes `metrics.csv`, `summary.json` and `table.md`. The means are then in `engine.state.metrics` of every
+    process as `<method>_<metric>`, and the gain over cubic as `difference_<metric>`: handlers that read them are to be
+    attached after this one.
+
+    Args:
+        output_dir: where the files go; pictures in `pictures/`.
+        degradation: what made the network's input.
+        slice_axis: the array axis along which a 2D network reads a volume.
+        model_name: the name of the network in the tables.
+        crop_border: HR voxels to leave out of all figures at each side, the same for all methods.
+        lpips_weights: a file for LPIPS; without it the environment variable MRI_SR_LPIPS_WEIGHTS is read.
+        manifest: names the data (`name`, `digest`), for summary.json.
+        weights: the file of the network's weights, whose digest goes to summary.json.
+        pictures: whether to draw pictures.
+    """
+
+    def __init__(
+        self,
+        output_dir: str | Path,
+        degradation: Degradation,
+        slice_axis: int = -1,
+        model_name: str = "model",
+        crop_border: int | Sequence[int] = 0,
+        lpips_weights: str | Path | None = None,
+        manifest: _Manifest | None = None,
+        weights: str | Path | None = None,
+        pictures: bool = True,
+    ) -> None:
+        if model_name in UPSAMPLING_METHODS:
+            raise UsageError(f"model_name: {model_name!r} is the name of a classical method; choose another")
+        self.output_dir = Path(output_dir)
+        self.degradation = degradation
+        self.slice_axis = slice_axis
+        self.model_name = model_name
+        self.crop_border = crop_border
+        self.manifest = manifest
+        self.weights = weights
+        self.pictures = pictures
+        self._lpips_weights = lpips_weights
+        self._lpips: LPIPS | None = None
+        self._rows: list[Row] = []
+        self._drawn: set[str] = set()
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to an evaluator."""
+        engine.add_event_handler(Events.STARTED, self.start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.measure)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.finish)
+
+    def start(self, engine: Engine) -> None:
+        """Forget an earlier run and look for the weights of LPIPS."""
+        self._rows, self._drawn = [], set()
+        self._lpips = find_lpips(self._lpips_weights)
+
+    def measure(self, engine: Engine) -> None:
+        """Compare the scans of one iteration."""
+        items = evaluated_items(engine)
+        seconds = float(getattr(engine.state, "seconds", math.nan)) / max(1, len(items))
+        for item in items:
+            if item.image is None:
+                raise InputError("the engine's output has no 'image', the network's input; the comparison needs it")
+            mask = torch.as_tensor(foreground_mask(item.label)) if item.mask is None else item.mask
+            comparison = compare(
+                item.subject,
+                item.image,
+                item.label,
+                {self.model_name: Prediction(item.pred, seconds)},
+                self.degradation,
+                slice_axis=self.slice_axis,
+                mask=mask,
+                crop_border=self.crop_border,
+                lpips=self._lpips,
+            )
+            self._rows += [{**row, "key": item.key} for row in comparison.rows]
+            if self.pictures and item.subject not in self._drawn:
+                self._draw(item, comparison, mask)
+
+    def finish(self, engine: Engine) -> None:
+        """Gather the rows of all processes, write the files and publish the means."""
+        rows = merge_rows(gather_over_ranks(self._rows))
+        summary = summarise(rows)
+        for method, found in summary["methods"].items():
+            engine.state.metrics.update({f"{method}_{k}": v.mean for k, v in found.items() if not math.isnan(v.mean)})
+        gains = summary["difference_from_cubic"][self.model_name]
+        engine.state.metrics.update({f"difference_{k}": v.mean for k, v in gains.items() if not math.isnan(v.mean)})
+        if dist.is_available() and dist.is_initialized() and dist.get_rank() != 0:
+            return
+        write_results(rows, summary, self.output_dir, self._origin())
+        _logger.info("%s\n%s", self.output_dir / "table.md", table_markdown(summary))
+
+    def _draw(self, item: EvaluatedItem, comparison: Comparison, mask: Tensor) -> None:
+        self._drawn.add(item.subject)
+        scores = {row["method"]: (row["psnr"], row["ssim"]) for row in comparison.rows}
+        comparison_picture(
+            self.output_dir / "pictures" / picture_name(item.subject),
+            hr=item.label,
+            images={name: comparison.images[name] for name in ("nearest", REFERENCE, self.model_name)},
+            scores=scores,
+            mask=mask,
+            affine=item.affine,
+            slice_axis=self.slice_axis,
+            title=item.subject,
+        )
+
+    def _origin(self) -> dict[str, Any]:
+        """Say what the figures come from."""
+        found = None if self.manifest is None else {"name": self.manifest.name, "digest": self.manifest.digest}
+        packages = {name: version(name) for name in ("torch", "monai", "pytorch-ignite", "numpy")}
+        return {
+            "manifest": found,
+            "weights_sha256": None if self.weights is None else sha256(self.weights),
+            "versions": {"custom": custom.__version__, "python": platform.python_version(), **packages},
+        }
+
+
+def _clock(image: Tensor) -> float:
+    """Read the clock when the device has done its work."""
+    if image.is_cuda:
+        torch.cuda.synchronize(image.device)
+    return time.perf_counter()

@@ -1,0 +1,119 @@
+"""What an evaluator holds after a step, item by item, and what all ranks hold at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from ignite.engine import Engine
+from numpy.typing import NDArray
+from torch import Tensor
+
+from custom.errors import InputError
+
+__all__ = ["EvaluatedItem", "evaluated_items", "gather_over_ranks"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class EvaluatedItem:
+    """One scan after the network: plain tensors (1, C, *spatial) on the device where the engine left them.
+
+    Attributes:
+        subject: whose scan it is.
+        key: names the scan itself (its file, where known): several scans may be of one subject, and a sampler that
+            fills up the last batch of a rank gives one scan twice. None where nothing is known.
+        image: the network's input, low resolution; None if the engine does not keep it.
+        label: the target.
+        pred: the result, cut to the target's size at the ends of the axes.
+        mask: the foreground that came with the data, of the target's size.
+        affine: voxel to world (RAS+, mm) of the target, 4 x 4 float64; None for pictures.
+    """
+
+    subject: str
+    key: str | None
+    image: Tensor | None
+    label: Tensor
+    pred: Tensor
+    mask: Tensor | None = None
+    affine: NDArray[np.float64] | None = None
+
+
+def evaluated_items(engine: Engine) -> list[EvaluatedItem]:
+    """Read output ("image", "label", "pred") and batch ("subject", "mask") of an engine after an iteration.
+
+    Takes both forms: MONAI's list of dictionaries, one an item, and dictionaries of batches. A step that failed, and
+    left no output, has no items.
+
+    Raises:
+        InputError: if a key is missing, or the result is smaller than the target.
+    """
+    if engine.state.output is None:
+        return []
+    outputs = _separate(engine.state.output)
+    batches = _separate(engine.state.batch)
+    if len(batches) != len(outputs):
+        raise InputError(f"the batch has {len(batches)} items, but the engine's output {len(outputs)}")
+    return [_item(output, batch) for output, batch in zip(outputs, batches, strict=True)]
+
+
+def gather_over_ranks(values: Sequence[T]) -> list[T]:
+    """Return the values of all processes, in the order of their ranks; without processes, the values."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return list(values)
+    parts: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(parts, list(values))
+    return [value for part in parts for value in part]
+
+
+def _separate(data: Any) -> list[Mapping[str, Any]]:
+    """Give a list of items, from such a list or from a dictionary of batches."""
+    if not isinstance(data, Mapping):
+        return list(data)
+    size = max((len(v) for v in data.values() if isinstance(v, (Tensor, list, tuple))), default=1)
+    return [{key: _part(value, i, size) for key, value in data.items()} for i in range(size)]
+
+
+def _part(value: Any, index: int, size: int) -> Any:
+    return value[index] if isinstance(value, (Tensor, list, tuple)) and len(value) == size else value
+
+
+def _item(output: Mapping[str, Any], batch: Mapping[str, Any]) -> EvaluatedItem:
+    for where, data, key in (("output", output, "label"), ("output", output, "pred"), ("batch", batch, "subject")):
+        if key not in data:
+            raise InputError(f"the engine's {where} has no '{key}', only {sorted(map(str, data))}; evaluation needs it")
+    label, pred = _plain(output["label"]), _plain(output["pred"])
+    subject = str(batch["subject"])
+    if label.ndim != pred.ndim or any(n < m for n, m in zip(pred.shape, label.shape, strict=True)):
+        raise InputError(
+            f"{subject}: the result has shape {tuple(pred.shape[1:])}, smaller than its target "
+            f"{tuple(label.shape[1:])}; do scale_factor and network fit the degradation?"
+        )
+    meta = _meta(output["label"]) or _meta(batch.get("label"))
+    affine = meta.get("affine")
+    if affine is not None and meta.get("kind") != "image":
+        affine = np.asarray(affine, dtype=np.float64)
+    name = meta.get("filename_or_obj")
+    return EvaluatedItem(
+        subject=subject,
+        key=str(name) if name else None,
+        image=_plain(output["image"]) if output.get("image") is not None else None,
+        label=label,
+        pred=pred[tuple(slice(n) for n in label.shape)],
+        mask=_plain(batch["mask"]) if batch.get("mask") is not None else None,
+        affine=affine if isinstance(affine, np.ndarray) and affine.shape == (4, 4) else None,
+    )
+
+
+def _meta(value: Any) -> Mapping[str, Any]:
+    return getattr(value, "meta", None) or {}
+
+
+def _plain(item: Tensor) -> Tensor:
+    """Add a batch axis and leave metadata behind."""
+    return torch.as_tensor(item).detach().as_subclass(Tensor)[None]

@@ -1,0 +1,218 @@
+"""Rows of figures as files: metrics.csv, summary.json, table.md."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from custom.errors import InputError
+from custom.metrics import Interval, mean_interval, paired_difference
+
+__all__ = [
+    "COLUMNS",
+    "METRIC_COLUMNS",
+    "REFERENCE",
+    "Row",
+    "Summary",
+    "merge_rows",
+    "summarise",
+    "table_markdown",
+    "write_results",
+]
+
+#: A row: "subject", "method", and the figures.
+Row = dict[str, Any]
+
+METRIC_COLUMNS = (
+    "psnr",
+    "ssim",
+    "mae",
+    "hfen",
+    "lpips",
+    "consistency",
+    "seconds",
+    "psnr_foreground",
+    "ssim_foreground",
+    "mae_foreground",
+    "hfen_foreground",
+)
+
+#: The columns of metrics.csv.
+COLUMNS = ("subject", "method", *METRIC_COLUMNS)
+
+#: The method that the others are compared with.
+REFERENCE = "cubic"
+
+#: {"methods": {method: {metric: Interval}}, "difference_from_cubic": ..., "subjects": [...]}
+Summary = dict[str, Any]
+
+# Heading, decimals, and whether more is better, for the table.
+_HEADINGS = {
+    "psnr": ("PSNR (dB)", 2, "↑"),
+    "ssim": ("SSIM", 4, "↑"),
+    "mae": ("MAE", 4, "↓"),
+    "hfen": ("HFEN", 3, "↓"),
+    "lpips": ("LPIPS", 4, "↓"),
+    "consistency": ("Consistency", 5, "↓"),
+    "seconds": ("Seconds", 2, ""),
+}
+
+
+def merge_rows(rows: Iterable[Row]) -> list[Row]:
+    """Make one row a subject and method of the rows of all scans and processes.
+
+    A scan that came twice ("key" says which scan a row is of) counts once; several scans of a subject are averaged.
+
+    Returns:
+        Rows sorted by subject, the methods in the order in which they came, without "key".
+    """
+    scans: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    seen = set()
+    for row in rows:
+        name = (row["subject"], row["method"])
+        key = row.get("key")
+        if key is None or (*name, key) not in seen:
+            scans[name].append(row)
+        seen.add((*name, key))
+    merged = [
+        {
+            "subject": subject,
+            "method": method,
+            **{metric: _mean([row.get(metric, math.nan) for row in found]) for metric in METRIC_COLUMNS},
+        }
+        for (subject, method), found in scans.items()
+    ]
+    return sorted(merged, key=lambda row: row["subject"])
+
+
+def summarise(rows: Sequence[Row]) -> Summary:
+    """Return means over subjects and paired differences from cubic, with intervals, of rows as merged.
+
+    Raises:
+        InputError: if there is no row, so that nothing was evaluated.
+    """
+    if not rows:
+        raise InputError("nothing was evaluated, so there is no table; is the test split of the manifest empty?")
+    values: dict[str, dict[str, Row]] = defaultdict(dict)
+    for row in rows:
+        values[row["method"]][row["subject"]] = row
+    subjects = sorted({row["subject"] for row in rows})
+
+    def column(method: str, metric: str) -> list[float]:
+        return [values[method].get(subject, {}).get(metric, math.nan) for subject in subjects]
+
+    return {
+        "methods": {m: {k: mean_interval(column(m, k)) for k in METRIC_COLUMNS} for m in values},
+        "difference_from_cubic": {
+            m: {k: paired_difference(column(m, k), column(REFERENCE, k)) for k in METRIC_COLUMNS}
+            for m in values
+            if m != REFERENCE and REFERENCE in values
+        },
+        "subjects": subjects,
+    }
+
+
+def table_markdown(summary: Summary) -> str:
+    """Return the summary as Markdown that is readable as plain text too."""
+    count = len(summary["subjects"])
+    several = f"{count} subjects: mean [95 % bootstrap interval over subjects]."
+    parts = [several if count > 1 else "1 subject, so there is no interval."]
+    difference = "Difference from cubic, paired by subject"
+    for group, title in (("methods", ""), ("difference_from_cubic", difference)):
+        for suffix, region in (("", "whole image"), ("_foreground", "foreground")):
+            found = summary[group]
+            metrics = [k for k in METRIC_COLUMNS if k.endswith("_foreground") == bool(suffix)]
+            metrics = [k for k in metrics if not all(math.isnan(found[m][k].mean) for m in found)]
+            metrics = [k for k in metrics if not (title and k == "seconds")]
+            if found and metrics:
+                heading = f"{title}, {region}" if title else region.capitalize()
+                parts.append(f"## {heading}\n\n{_table(found, metrics, signed=bool(title))}")
+    return "\n\n".join(parts) + "\n"
+
+
+def write_results(rows: Sequence[Row], summary: Summary, output_dir: str | Path, origin: Mapping[str, Any]) -> None:
+    """Write metrics.csv, summary.json and table.md; no file is ever half there.
+
+    Args:
+        rows: as `merge_rows` gives them.
+        summary: of these rows.
+        output_dir: made if it does not exist.
+        origin: what else belongs into summary.json: manifest, weights_sha256, versions.
+
+    Raises:
+        InputError: if the folder cannot be written.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: "" if _is_nan(v) else v for k, v in row.items()} for row in rows)
+    document = json.dumps(_plain({**summary, **origin}), indent=2, allow_nan=False, ensure_ascii=False)
+    folder = Path(output_dir)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in (
+            ("metrics.csv", text.getvalue()),
+            ("summary.json", document + "\n"),
+            ("table.md", "# Results\n\n" + table_markdown(summary)),
+        ):
+            _replace(folder / name, content)
+    except OSError as err:
+        raise InputError(f"output_dir: {folder} cannot be written ({err}); choose another folder") from err
+
+
+def _table(methods: Mapping[str, Mapping[str, Interval]], metrics: Sequence[str], signed: bool) -> str:
+    headings = [_HEADINGS[metric.removesuffix("_foreground")] for metric in metrics]
+    lines = [["Method", *(f"{title} {arrow}".strip() for title, _, arrow in headings)]]
+    for method, found in methods.items():
+        cells = [_cell(found[k], digits, signed) for k, (_, digits, _) in zip(metrics, headings, strict=True)]
+        lines.append([method, *cells])
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    rows = ["| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |" for line in lines]
+    rule = "| " + " | ".join("-" * w for w in widths) + " |"
+    return "\n".join([rows[0], rule, *rows[1:]])
+
+
+def _cell(interval: Interval, digits: int, signed: bool) -> str:
+    if math.isnan(interval.mean):
+        return ""
+    form = f"{{:{'+' if signed else ''}.{digits}f}}"
+    text = form.format(interval.mean)
+    if interval.low == interval.high:
+        return text
+    return f"{text} [{form.format(interval.low)}, {form.format(interval.high)}]"
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
+def _plain(value: Any) -> Any:
+    """Turn intervals into dictionaries and NaN into None, which JSON can hold."""
+    if isinstance(value, Interval):
+        return {"mean": _plain(value.mean), "low": _plain(value.low), "high": _plain(value.high)}
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _replace(path: Path, content: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(content, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

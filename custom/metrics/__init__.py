@@ -1,0 +1,19 @@
+"""Image quality on tensors: PSNR, SSIM, MAE, HFEN, LPIPS, consistency, and intervals over subjects."""
+
+from custom.metrics.bootstrap import Interval, mean_interval, paired_difference
+from custom.metrics.image import consistency, hfen, image_metrics, mae, psnr, ssim
+from custom.metrics.lpips import LPIPS, find_lpips
+
+__all__ = [
+    "LPIPS",
+    "Interval",
+    "consistency",
+    "find_lpips",
+    "hfen",
+    "image_metrics",
+    "mae",
+    "mean_interval",
+    "paired_difference",
+    "psnr",
+    "ssim",
+]

@@ -1,0 +1,228 @@
+"""How far an image is from its target: PSNR, MAE, SSIM, HFEN, consistency, and all of them at once.
+
+Shapes: (B, C, *spatial) with 2 or 3 spatial axes, data range 1. A volume for a 2D network comes as its slices in the
+batch axis (`custom.data.slices.volume_to_slices`): neighbourhoods (SSIM, HFEN) are then two-dimensional, and every
+figure is over the voxels of all slices together. A mask (broadcastable, bool or 0/1) restricts the average to its
+voxels; neighbourhoods of voxels at its edge still see what lies outside. With an empty mask the figure is NaN.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from custom.errors import InputError
+from custom.metrics.filters import (
+    filter_axis,
+    gaussian_taps,
+    laplacian_of_gaussian,
+    pieces,
+    sum_double,
+    widen,
+)
+from custom.metrics.lpips import LPIPS
+
+__all__ = ["METRICS", "consistency", "crop", "hfen", "image_metrics", "mae", "psnr", "ssim"]
+
+#: The keys of `image_metrics` for the whole image; those but LPIPS also have a `_foreground` form.
+METRICS = ("psnr", "ssim", "mae", "hfen", "lpips")
+
+_MIN_MSE = 1e-10
+_SSIM_WINDOW, _SSIM_SIGMA = 11, 1.5
+_SSIM_C1, _SSIM_C2 = 0.01**2, 0.03**2
+_HFEN_TAPS, _HFEN_SIGMA = 15, 1.5
+
+
+def psnr(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> float:
+    """Return the peak signal-to-noise ratio in dB, -10 log10(MSE).
+
+    The mean squared error is taken as at least 1e-10, so identical images give 100 dB and a mean stays finite.
+    """
+    pred, target, mask = _checked(pred, target, mask)
+    mse = _mean((pred - target).square_(), mask)
+    return -10 * math.log10(max(mse, _MIN_MSE)) if math.isfinite(mse) else math.nan
+
+
+def mae(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> float:
+    """Return the mean absolute error."""
+    pred, target, mask = _checked(pred, target, mask)
+    return _mean((pred - target).abs_(), mask)
+
+
+def ssim(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> float:
+    """Return the mean structural similarity, in 2D or 3D after the number of spatial axes.
+
+    Gaussian window of 11 voxels, sigma 1.5, K1 = 0.01, K2 = 0.03, population covariance, only where the window lies
+    in the image; with a mask, the mean over the mask's voxels in that region. An axis shorter than 11 takes the
+    largest odd window that fits. Constant, equal images give 1.
+
+    Source: Wang et al. 2004, equation 13; the same as `monai.metrics.SSIMMetric` and, in the valid region, as
+    scikit-image with `gaussian_weights`, but separable.
+    """
+    pred, target, mask = _checked(pred, target, mask)
+    whole, inside = _ssim_means(pred, target, mask)
+    return whole if mask is None else inside
+
+
+def hfen(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> float:
+    """Return the high-frequency error norm, |LoG(pred - target)| / |LoG(target)|.
+
+    Laplacian of Gaussian of 15 taps an axis, sigma 1.5 voxels, edges repeated; the norms run over all voxels (of all
+    slices, so that empty ones do no harm), or over the mask's. NaN where the target has no detail at all and the
+    prediction differs.
+
+    Source: Ravishankar and Bresler 2011, section IV; normalised by the target's norm, which is the usual form since.
+    """
+    pred, target, mask = _checked(pred, target, mask)
+    whole, inside = _hfen_ratios(pred, target, mask)
+    return whole if mask is None else inside
+
+
+def consistency(sr: Tensor, lr: Tensor, degrade: Callable[[Tensor], Tensor]) -> float:
+    """Return the root mean squared difference of `degrade(sr)` and the input `lr`."""
+    again = degrade(sr)
+    if again.shape != lr.shape:
+        raise ValueError(f"degrade(sr) has shape {tuple(again.shape)}, but lr {tuple(lr.shape)}")
+    return math.sqrt(_mean((again.float() - lr.float()).square_(), None))
+
+
+def image_metrics(
+    pred: Tensor,
+    target: Tensor,
+    mask: Tensor | None = None,
+    *,
+    lpips: LPIPS | None = None,
+    slice_axis: int = -1,
+    crop_border: int | Sequence[int] = 0,
+) -> dict[str, float]:
+    """Return psnr, ssim, mae, hfen, lpips, and those but lpips with `_foreground`, as plain numbers.
+
+    Args:
+        pred: (B, 1, *spatial), 2 or 3 spatial axes.
+        target: of the same shape.
+        mask: the foreground; without it the `_foreground` values are NaN.
+        lpips: the network; without it lpips is NaN.
+        slice_axis: the spatial axis along which LPIPS reads three-dimensional input.
+        crop_border: voxels to leave out at each side of every spatial axis, or of each in turn.
+
+    Raises:
+        InputError: if nothing remains within the border.
+    """
+    pred, target, mask = _checked(pred, target, mask)
+    pred, target = crop(pred, crop_border), crop(target, crop_border)
+    mask = None if mask is None else crop(mask, crop_border)
+    nothing = torch.zeros((1,) * pred.ndim, dtype=torch.bool, device=pred.device)
+    inside = nothing if mask is None else mask
+    ssim_whole, ssim_inside = _ssim_means(pred, target, mask)
+    hfen_whole, hfen_inside = _hfen_ratios(pred, target, mask)
+    return {
+        "psnr": psnr(pred, target),
+        "ssim": ssim_whole,
+        "mae": mae(pred, target),
+        "hfen": hfen_whole,
+        "lpips": math.nan if lpips is None else lpips.of_images(pred, target, slice_axis),
+        "psnr_foreground": psnr(pred, target, inside),
+        "ssim_foreground": ssim_inside,
+        "mae_foreground": mae(pred, target, inside),
+        "hfen_foreground": hfen_inside,
+    }
+
+
+def crop(image: Tensor, border: int | Sequence[int]) -> Tensor:
+    """Cut `border` voxels off both sides of every spatial axis of (B, C, *spatial), or of each axis its own.
+
+    Raises:
+        InputError: if nothing remains, or the number of borders is wrong.
+    """
+    spatial = image.shape[2:]
+    borders = (border,) * len(spatial) if isinstance(border, int) else tuple(border)
+    if len(borders) != len(spatial) or any(b < 0 or 2 * b >= n for b, n in zip(borders, spatial, strict=False)):
+        raise InputError(
+            f"crop_border: {border} does not fit an image of {tuple(spatial)}; "
+            "give one number, or one for each spatial axis, of less than half the size"
+        )
+    for axis, width in enumerate(borders, start=2):
+        image = image.narrow(axis, width, image.shape[axis] - 2 * width)
+    return image
+
+
+def _checked(pred: Tensor, target: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+    if pred.shape != target.shape or pred.ndim not in (4, 5):
+        raise ValueError(
+            f"pred has shape {tuple(pred.shape)} and target {tuple(target.shape)}; both must be one (B, C, *spatial)"
+        )
+    if mask is not None:
+        mask = mask.to(device=pred.device, dtype=torch.bool).expand(pred.shape)
+    return pred.float(), target.float(), mask
+
+
+def _mean(values: Tensor, mask: Tensor | None) -> float:
+    if mask is None:
+        return sum_double(values) / values.numel()
+    inside = values[mask]
+    return sum_double(inside) / inside.numel() if inside.numel() else math.nan
+
+
+def _ssim_means(pred: Tensor, target: Tensor, mask: Tensor | None) -> tuple[float, float]:
+    """Mean of the SSIM map over the valid region, and over the mask within it."""
+    windows = [min(_SSIM_WINDOW, n if n % 2 else n - 1) for n in pred.shape[2:]]
+    taps = [gaussian_taps(_SSIM_SIGMA, window) for window in windows]
+    valid = [n - w + 1 for n, w in zip(pred.shape[2:], windows, strict=True)]
+    total, inside, count = 0.0, 0.0, 0
+    for items, rows in pieces((*pred.shape[:2], *valid)):
+        wide = widen(rows, windows[0] - 1)
+        similarity = _ssim_map(pred[items, :, wide], target[items, :, wide], taps)
+        total += sum_double(similarity)
+        if mask is not None:
+            part = mask[items]
+            for axis, (window, size) in enumerate(zip(windows, valid, strict=True), start=2):
+                part = part.narrow(axis, window // 2, size)
+            part = part[:, :, rows]
+            inside += sum_double(similarity.masked_fill_(~part, 0))
+            count += int(part.sum())
+    return total / (math.prod(pred.shape[:2]) * math.prod(valid)), inside / count if count else math.nan
+
+
+def _ssim_map(x: Tensor, y: Tensor, taps: Sequence[Sequence[float]]) -> Tensor:
+    def smooth(image: Tensor) -> Tensor:
+        for axis, axis_taps in enumerate(taps, start=2):
+            image = filter_axis(image, axis_taps, axis)
+        return image
+
+    mean_x, mean_y = smooth(x), smooth(y)
+    xx, yy, xy = mean_x.square(), mean_y.square(), mean_x * mean_y
+    # Var x + Var y needs only one smoothing of the sum of squares.
+    variances = smooth(x.square().addcmul_(y, y)).sub_(xx).sub_(yy)
+    covariance = smooth(x * y).sub_(xy)
+    luminance = xy.mul_(2).add_(_SSIM_C1).div_(xx.add_(yy).add_(_SSIM_C1))
+    return covariance.mul_(2).add_(_SSIM_C2).div_(variances.add_(_SSIM_C2)).mul_(luminance)
+
+
+def _hfen_ratios(pred: Tensor, target: Tensor, mask: Tensor | None) -> tuple[float, float]:
+    """HFEN over all voxels, and over the mask."""
+    radius = _HFEN_TAPS // 2
+    sums = [0.0] * 4
+    for items, rows in pieces(pred.shape):
+        # Rows beyond the piece come from the image where there are any; the rest of the margin repeats the edge.
+        first, last = max(0, rows.start - radius), min(pred.shape[2], rows.stop + radius)
+        missing = (first - (rows.start - radius), rows.stop + radius - last)
+        margins = [radius] * (2 * (pred.ndim - 3)) + list(missing)
+        truth, guess = target[items, :, first:last], pred[items, :, first:last]
+        for offset, image in ((0, guess - truth), (2, truth)):
+            padded = F.pad(image, margins, mode="replicate")
+            squared = laplacian_of_gaussian(padded, _HFEN_SIGMA, _HFEN_TAPS).square_()
+            sums[offset] += sum_double(squared)
+            if mask is not None:
+                sums[offset + 1] += sum_double(squared.masked_fill_(~mask[items, :, rows], 0))
+    whole = _ratio(sums[0], sums[2])
+    return whole, _ratio(sums[1], sums[3]) if mask is not None and bool(mask.any()) else math.nan
+
+
+def _ratio(error: float, reference: float) -> float:
+    if reference > 0:
+        return math.sqrt(error / reference)
+    return 0.0 if error == 0 else math.nan
