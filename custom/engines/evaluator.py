@@ -1,0 +1,80 @@
+"""An evaluator for whole scans, one a batch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from time import perf_counter
+from typing import Any
+
+import torch
+from ignite.engine import Events
+from monai.engines import SupervisedEvaluator
+from monai.engines.utils import IterationEvents
+from torch import Tensor
+
+from custom.errors import InputError, input_error_in
+
+__all__ = ["ScanEvaluator"]
+
+logger = logging.getLogger(__name__)
+
+
+class ScanEvaluator(SupervisedEvaluator):
+    """Apply a network to one whole scan at a time.
+
+    As MONAI's `SupervisedEvaluator`, and: `engine.state.seconds` is how long the network took for the scan; a
+    prediction that is larger than its target, where the scale does not divide the size, is cropped to it; with
+    `skip_failures` a scan that cannot be read, treated or written is reported and the others go on, and at the end the
+    run fails with the list of them. A scan that could not be read comes from the loader as {"error": message}.
+
+    Args:
+        skip_failures: go on after an `InputError`.
+        **kwargs: those of MONAI's `SupervisedEvaluator`.
+    """
+
+    def __init__(self, *, skip_failures: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.failures: list[str] = []
+        self.skip_failures = skip_failures
+        if skip_failures:
+            self.add_event_handler(Events.COMPLETED, self._report)
+
+    def _iteration(self, engine: Any, batchdata: dict[str, Any]) -> Any:
+        """Treat one scan; called by Ignite."""
+        if not self.skip_failures:
+            return self._apply(engine, batchdata)
+        try:
+            if "error" in batchdata:
+                raise InputError(batchdata["error"][0])
+            return self._apply(engine, batchdata)
+        except Exception as error:
+            cause = input_error_in(error)
+            if cause is None:
+                raise
+            logger.error("%s", cause)
+            self.failures.append(str(cause))
+            return None
+
+    def _apply(self, engine: Any, batchdata: Mapping[str, Any]) -> dict[str, Tensor]:
+        inputs, targets = engine.prepare_batch(batchdata, engine.state.device, engine.non_blocking)
+        start = perf_counter()
+        with engine.mode(engine.network):
+            prediction = engine.inferer(inputs, engine.network)
+        if prediction.is_cuda:
+            torch.cuda.synchronize(prediction.device)
+        engine.state.seconds = perf_counter() - start
+        engine.state.output = {"image": inputs, "pred": prediction}
+        if targets is not None:
+            window = (..., *(slice(n) for n in targets.shape[2:]))
+            engine.state.output |= {"label": targets, "pred": prediction[window]}
+        engine.fire_event(IterationEvents.FORWARD_COMPLETED)
+        engine.fire_event(IterationEvents.MODEL_COMPLETED)
+        return engine.state.output
+
+    def _report(self, engine: Any) -> None:
+        if self.failures:
+            raise InputError(
+                f"{len(self.failures)} of {engine.state.iteration} inputs failed; the others are done:\n  "
+                + "\n  ".join(self.failures)
+            )

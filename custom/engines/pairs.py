@@ -1,0 +1,75 @@
+"""Pairs of low and high resolution, made on the device from a batch of high-resolution images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from custom.data.intensity import intensity_scale
+from custom.data.slices import slices_to_volume, volume_to_slices
+from custom.degradations import Degradation
+
+__all__ = ["PatchPairs", "VolumePair"]
+
+
+class PatchPairs:
+    """Degrade high-resolution patches and crop the border: a `prepare_batch` of MONAI's trainers.
+
+    Takes {"label": `(B, C, *(patch + 2 * border))`}, returns the low-resolution `(B, C, *(patch / s))` and the
+    high-resolution `(B, 1, *patch)` of the middle channel. What is returned is the same region of the degraded whole
+    image, because the border is what the degradation reads.
+
+    Args:
+        degradation: on as many axes as a patch has. One that reads the whole image takes the patch as the image.
+    """
+
+    def __init__(self, degradation: Degradation) -> None:
+        self.degradation = degradation
+
+    def __call__(
+        self, batchdata: Mapping[str, Tensor], device: torch.device, non_blocking: bool = False, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Make the pair on `device`."""
+        hr = batchdata["label"].to(device, non_blocking=non_blocking)
+        with torch.no_grad():
+            lr = self.degradation(hr)
+        middle = hr.shape[1] // 2
+        hr = hr[:, middle : middle + 1]
+        for axis, (width, scale) in enumerate(
+            zip(self.degradation.border or (), self.degradation.scale_factor, strict=False), start=2
+        ):
+            hr = hr.narrow(axis, width, hr.shape[axis] - 2 * width)
+            lr = lr.narrow(axis, width // scale, lr.shape[axis] - 2 * (width // scale))
+        return lr, hr
+
+
+class VolumePair:
+    """Degrade one whole scan and bring the pair to network units: a `prepare_batch` of evaluators.
+
+    Takes {"label": `(1, 1, *spatial)` in the units of the file}. The intensity scale comes from the low-resolution
+    image alone, as at inference; both images are divided by it.
+
+    Args:
+        degradation: a 2D one acts on the slices of a volume.
+        slice_axis: the array axis along which a volume is sliced for a 2D degradation.
+    """
+
+    def __init__(self, degradation: Degradation, slice_axis: int = -1) -> None:
+        self.degradation = degradation
+        self.slice_axis = slice_axis
+
+    def __call__(
+        self, batchdata: Mapping[str, Tensor], device: torch.device, non_blocking: bool = False, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Make the pair on `device`: low-resolution and high-resolution `(1, 1, *spatial)`."""
+        hr = torch.as_tensor(batchdata["label"]).as_subclass(Tensor).to(device, non_blocking=non_blocking)
+        sliced = hr.ndim - 2 > self.degradation.spatial_dims
+        with torch.no_grad():
+            lr = self.degradation(volume_to_slices(hr, self.slice_axis) if sliced else hr)
+        if sliced:
+            lr = slices_to_volume(lr, self.slice_axis)
+        scale = intensity_scale(lr)
+        return lr / scale, hr / scale

@@ -1,0 +1,143 @@
+"""The learning curves of a training as a table and a picture, up to date after every epoch."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import time
+from pathlib import Path
+
+from ignite.engine import Engine, Events
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from custom.errors import InputError
+from custom.handlers.epoch_loss import EpochLoss, is_first_rank, on_epoch_end_after_all, scalars
+from custom.handlers.run_info import replace_file
+
+__all__ = ["LearningCurves"]
+
+_VALIDATION = "validation_"
+_TITLES = {"psnr": "PSNR (dB)", "ssim": "SSIM", "mae": "MAE"}
+_INK, _BLUE, _ORANGE = "#333333", "#1f5a99", "#c2571a"
+
+
+class LearningCurves:
+    """Write `curves.csv` and `curves.png` to `output_dir` while training.
+
+    A row of the table is an epoch: `epoch`, the trainer's scalar `state.metrics` (`loss`, `learning_rate`, ...), the
+    validator's as `validation_<name>` (empty where there was no validation), `seconds`. When a training is resumed,
+    the rows that are there are kept up to the epoch from which it goes on; later ones are dropped.
+
+    The picture is drawn after the first epoch, then at most every `png_interval_s` seconds, and at the end.
+
+    Args:
+        output_dir: folder of the two files.
+        validator: the engine whose metrics are taken; None: no validation.
+        metric: the validation metric to draw, if it is there; else the validator's first.
+        png_interval_s: shortest time between two drawings, in seconds.
+    """
+
+    def __init__(
+        self,
+        output_dir: str | Path,
+        validator: Engine | None = None,
+        metric: str = "psnr",
+        png_interval_s: float = 30.0,
+    ) -> None:
+        self.csv_path = Path(output_dir) / "curves.csv"
+        self.png_path = Path(output_dir) / "curves.png"
+        self.validator = validator
+        self.metric = metric
+        self.png_interval_s = png_interval_s
+        self._rows: list[dict[str, float]] | None = None
+        self._drawn_at = -math.inf
+
+    def attach(self, engine: Engine) -> None:
+        """Register with a trainer."""
+        EpochLoss().attach(engine)
+        engine.add_event_handler(Events.EPOCH_STARTED, self._begin)
+        on_epoch_end_after_all(engine, self._add_row)
+        engine.add_event_handler(Events.COMPLETED, self._draw)
+
+    def _begin(self, engine: Engine) -> None:
+        # Not at Events.STARTED: only now is it sure that a checkpoint has set the epoch.
+        if not is_first_rank():
+            return
+        if self._rows is None:
+            self._rows = _read_rows(self.csv_path) if engine.state.epoch > 1 else []
+        self._rows = [row for row in self._rows if row["epoch"] < engine.state.epoch]
+
+    def _add_row(self, engine: Engine) -> None:
+        if self._rows is None:
+            return
+        row = {"epoch": float(engine.state.epoch), **scalars(engine.state.metrics)}
+        seconds = row.pop("seconds")
+        # Where validation is not in every epoch, the validator still holds the figures of an earlier one.
+        if self.validator is not None and self.validator.state.epoch == engine.state.epoch:
+            row |= {_VALIDATION + name: value for name, value in scalars(self.validator.state.metrics).items()}
+        self._rows.append({**row, "seconds": seconds})
+        replace_file(self.csv_path, _as_csv(self._rows))
+        if time.monotonic() - self._drawn_at >= self.png_interval_s:
+            self._draw(engine)
+
+    def _draw(self, engine: Engine) -> None:
+        if not self._rows:
+            return
+        names = [name for row in self._rows for name in row if name.startswith(_VALIDATION)]
+        name = _VALIDATION + self.metric if _VALIDATION + self.metric in names else next(iter(names), None)
+        figure = Figure(figsize=(9.0 if name else 4.8, 3.4), dpi=110, layout="constrained")
+        panels = figure.subplots(1, 2 if name else 1, squeeze=False)[0]
+        _plot(panels[0], self._rows, "loss", "training loss", _BLUE)
+        if name:
+            short = name.removeprefix(_VALIDATION)
+            _plot(panels[1], self._rows, name, f"validation {_TITLES.get(short, short)}", _ORANGE)
+        picture = io.BytesIO()
+        figure.savefig(picture, format="png")
+        replace_file(self.png_path, picture.getvalue())
+        self._drawn_at = time.monotonic()
+
+
+def _as_csv(rows: list[dict[str, float]]) -> str:
+    # A row without validation lacks the validator's columns, so the row with the most columns gives their order.
+    widest = max(rows, key=len)
+    columns = list(widest)
+    columns += sorted({name for row in rows for name in row} - set(columns))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: f"{value:.7g}" for name, value in row.items()} for row in rows)
+    return text.getvalue()
+
+
+def _read_rows(path: Path) -> list[dict[str, float]]:
+    if not path.is_file():
+        return []
+    try:
+        with path.open(newline="") as stream:
+            rows = [{name: float(text) for name, text in row.items() if text} for row in csv.DictReader(stream)]
+        if any("epoch" not in row for row in rows):
+            raise ValueError("no column 'epoch'")
+    except (ValueError, TypeError) as err:
+        raise InputError(f"{path}: not a table of learning curves ({err}); move it away or delete it") from err
+    return rows
+
+
+def _plot(axes: Axes, rows: list[dict[str, float]], name: str, title: str, colour: str) -> None:
+    points = [(row["epoch"], row[name]) for row in rows if math.isfinite(row.get(name, math.nan))]
+    epochs, values = [epoch for epoch, _ in points], [value for _, value in points]
+    axes.plot(epochs, values, color=colour, linewidth=1.6, marker="o" if len(points) <= 25 else "", markersize=3.5)
+    if values and min(values) > 0 and max(values) > 10 * min(values):
+        axes.set_yscale("log")
+    if points and name in (_VALIDATION + "psnr", _VALIDATION + "ssim"):  # of which more is better
+        best_epoch, best = max(points, key=lambda point: point[1])
+        axes.axhline(best, color=colour, linewidth=0.7, linestyle=":")
+        title += f", best {best:.4g} in epoch {best_epoch:.0f}"
+    axes.set_title(title, fontsize=10, color=_INK, loc="left")
+    axes.set_xlabel("epoch", fontsize=9, color=_INK)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+    axes.tick_params(labelsize=8, colors=_INK)
+    axes.grid(alpha=0.25, linewidth=0.6)
+    axes.spines[["top", "right"]].set_visible(False)

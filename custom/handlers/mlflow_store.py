@@ -1,0 +1,116 @@
+"""The MLflow store of a run: found and tried before any training, quiet, and never waited for."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import socket
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from mlflow.entities import RunStatus
+from monai.handlers import MLFlowHandler
+
+from custom.errors import InputError
+
+__all__ = ["MLflowStore", "careful"]
+
+# The client's own defaults wait four minutes for a server that is not there.
+_SHORT_REQUESTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+_TALKATIVE = ("mlflow.store.db.utils", "mlflow.tracking", "alembic")
+_SQLITE = "sqlite:///"
+_LOCK_TIMEOUT_S = 5.0
+
+
+@contextmanager
+def careful() -> Iterator[None]:
+    """Let MLflow give up soon and say nothing: for calls that a training waits for."""
+    loggers = [(logger, logger.level) for logger in map(logging.getLogger, _TALKATIVE)]
+    changed = [name for name in _SHORT_REQUESTS if name not in os.environ]
+    os.environ.update({name: _SHORT_REQUESTS[name] for name in changed})
+    for logger, _ in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for name in changed:
+            os.environ.pop(name, None)
+        for logger, level in loggers:
+            logger.setLevel(level)
+
+
+class MLflowStore(MLFlowHandler):
+    """An experiment in a tracking store, by MONAI's handler: which address, where artifacts go, which experiment.
+
+    Args:
+        tracking_uri: address of the store; the environment variable `MLFLOW_TRACKING_URI` wins.
+        experiment_name: name of the experiment, made if it is not there.
+
+    Raises:
+        InputError: if the store cannot be reached or written.
+    """
+
+    def __init__(self, tracking_uri: str, experiment_name: str) -> None:
+        # MLflow reports usage to its makers, by default and over the network. Scans are nobody else's business.
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        uri = os.environ.get("MLFLOW_TRACKING_URI") or tracking_uri
+        self.address = re.sub(r"//[^/@]*@", "//", uri)  # without a password
+        try:
+            with careful():
+                if uri.startswith(_SQLITE):
+                    _try_database(Path(uri.removeprefix(_SQLITE)))
+                super().__init__(tracking_uri, iteration_log=False, epoch_log=False, experiment_name=experiment_name)
+                self._set_experiment()
+        except Exception as err:  # MLflow, SQLAlchemy, requests and the system each raise their own
+            source = "the environment variable MLFLOW_TRACKING_URI" if uri != tracking_uri else "tracking_uri"
+            reason = str(err).replace(uri, self.address).strip().split("\n")[0]
+            raise InputError(
+                f"{self.address}: this MLflow store, given by {source}, cannot be used: {reason}. Start its server, "
+                f"or name another store, for example --tracking_uri {_SQLITE}<folder>/mlruns.db"
+            ) from err
+
+    def begin(self, run_name: str, tags: Mapping[str, str]) -> None:
+        """Start a new run, whatever runs the experiment has, after ending those whose process has died."""
+        self._end_orphans()
+        if "mlflow.experimentKind" not in self.experiment.tags:
+            # MLflow's pages otherwise take the experiment for one of language models.
+            kind = "custom_model_development"
+            self.client.set_experiment_tag(self.experiment.experiment_id, "mlflow.experimentKind", kind)
+        own = {"process": f"{socket.gethostname()}/{os.getpid()}"}
+        self.cur_run = self.client.create_run(self.experiment.experiment_id, run_name=run_name, tags={**tags, **own})
+
+    def end(self, status: str) -> None:
+        """End the run as "FINISHED", "FAILED" or "KILLED", and let the database go."""
+        self.run_finish_status = status
+        self.close()
+
+    def _end_orphans(self) -> None:
+        """End the runs of this machine that say RUNNING while nothing runs: power cuts and kills leave them behind."""
+        running = self.client.search_runs([self.experiment.experiment_id], "attributes.status = 'RUNNING'")
+        for run in running:
+            host, _, process = run.data.tags.get("process", "").rpartition("/")
+            if host == socket.gethostname() and not _is_alive(int(process)):
+                self.client.set_terminated(run.info.run_id, RunStatus.to_string(RunStatus.KILLED))
+
+
+def _try_database(path: Path) -> None:
+    """Raise if the SQLite file cannot be made or written; MLflow would try again and again for 100 seconds."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(path, timeout=_LOCK_TIMEOUT_S)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.rollback()
+
+
+def _is_alive(process: int) -> bool:
+    if os.name != "posix":
+        return True  # signal 0 is no question on Windows
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

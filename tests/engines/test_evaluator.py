@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from monai.transforms import Lambdad
+from torch import Tensor, nn
+
+from custom.data.intensity import intensity_scale
+from custom.degradations import AreaMean
+from custom.engines import ScanEvaluator, VolumePair
+from custom.errors import InputError
+from custom.inferers import VolumeSlices
+
+
+class _Repeat(nn.Module):
+    def forward(self, image: Tensor) -> Tensor:
+        return image.repeat_interleave(4, -1).repeat_interleave(4, -2)
+
+
+def test_pair_is_scaled_by_the_low_resolution_image_alone() -> None:
+    hr = 500 * torch.rand(1, 1, 16, 20, 6)
+    lr, scaled = VolumePair(AreaMean(4, spatial_dims=2))({"label": hr}, torch.device("cpu"))
+    means = hr.reshape(4, 4, 5, 4, 6).mean((1, 3))[None, None]
+    scale = intensity_scale(means)
+    torch.testing.assert_close(lr, means / scale)
+    torch.testing.assert_close(scaled, hr / scale)
+
+
+def test_slices_follow_the_slice_axis() -> None:
+    hr = torch.rand(1, 1, 6, 16, 20)
+    lr, _ = VolumePair(AreaMean(4, spatial_dims=2), slice_axis=0)({"label": hr}, torch.device("cpu"))
+    assert lr.shape == (1, 1, 6, 4, 5)
+
+
+def _evaluator(batches: list[dict[str, Any]], **options: Any) -> ScanEvaluator:
+    return ScanEvaluator(
+        device="cpu", val_data_loader=batches, network=_Repeat(), inferer=VolumeSlices(), decollate=False, **options
+    )
+
+
+def test_prediction_is_cropped_to_a_target_that_the_scale_does_not_divide() -> None:
+    evaluator = _evaluator(
+        [{"label": torch.rand(1, 1, 18, 21, 3)}], prepare_batch=VolumePair(AreaMean(4, spatial_dims=2))
+    )
+    evaluator.run()
+    assert evaluator.state.output["pred"].shape == (1, 1, 18, 21, 3)
+    assert evaluator.state.output["image"].shape == (1, 1, 5, 6, 3)
+    assert evaluator.state.seconds > 0
+
+
+def test_failures_are_collected_and_the_others_go_on() -> None:
+    done: list[float] = []
+
+    def write(image: Tensor) -> Tensor:
+        if image.mean() == 2:
+            raise InputError("two.nii: the disk is full")
+        done.append(image.mean().item())
+        return image
+
+    batches: list[dict[str, Any]] = [{"image": torch.full((1, 1, 2, 2, 1), float(i))} for i in (1, 2, 3)]
+    evaluator = _evaluator(
+        [*batches, {"error": ["four.nii: truncated"]}], skip_failures=True, postprocessing=Lambdad("pred", write)
+    )
+    with pytest.raises(InputError, match="2 of 4 inputs failed") as caught:
+        evaluator.run()
+    assert "two.nii: the disk is full" in str(caught.value)
+    assert "four.nii: truncated" in str(caught.value)
+    assert done == [1, 3]
+
+
+def test_errors_of_the_program_are_not_taken_for_bad_input() -> None:
+    evaluator = _evaluator([{"image": torch.zeros(1, 1, 2, 2, 1)}], skip_failures=True)
+    evaluator.network = nn.Conv2d(3, 1, 1)
+    with pytest.raises(RuntimeError, match="channels"):
+        evaluator.run()

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from custom import command_line
+from custom.errors import UsageError
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    content = {"max_epochs": 3, "learning_rate": 0.1, "train": {"trainer": {"max_epochs": "@max_epochs"}}}
+    path = tmp_path / "train.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def _argv(config: Path, *rest: str) -> list[str]:
+    return ["monai/bundle/__main__.py", "run", "training", "--config_file", str(config), *rest]
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("--lerning_rate", "--learning_rate"),
+        ("--max_epoch=5", "--max_epochs"),
+        ("--max-epoch", "--max_epochs"),
+        ("--train#trainer#max_epoch", "--train#trainer#max_epochs"),
+        ("--trian::trainer::max_epochs", "--train"),
+        ("--config_fil", "--config_file"),
+    ],
+)
+def test_misspelt_keys_are_refused_with_the_right_one(
+    config: Path, monkeypatch: pytest.MonkeyPatch, given: str, meant: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", _argv(config, given, "5"))
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    with pytest.raises(UsageError, match=f"did you mean {meant}"):
+        command_line.start(seed=None)
+
+
+def test_known_and_quite_new_keys_pass(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", _argv(config, "--max_epochs", "5", "--my_remark", "x", "--train#trainer#amp", "1"))
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    command_line.start(seed=None)
+
+
+def test_config_as_run_has_the_overrides(config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    overlay = tmp_path / "overlay.json"
+    overlay.write_text('{"learning_rate": 0.5}')
+    monkeypatch.setattr(sys, "argv", [*_argv(config)[:-1], f"['{config}','{overlay}']", "--max_epochs=7"])
+    run = command_line.config_as_run()
+    assert (run["max_epochs"], run["learning_rate"], run["train"]["trainer"]["max_epochs"]) == (7, 0.5, "@max_epochs")
+
+
+def test_outside_of_a_command_there_is_no_config(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["pytest", "-x"])
+    assert command_line.config_as_run() == {}
+
+
+@pytest.mark.parametrize(
+    ("statement", "code", "said"),
+    [
+        ("raise InputError('a.nii: broken')", 1, "error: a.nii: broken\n"),
+        ("raise UsageError('--x: no such key')", 2, "error: --x: no such key\n"),
+        ("raise KeyboardInterrupt", 130, "interrupted\n"),
+    ],
+)
+def test_errors_of_the_user_are_words_and_exit_codes(statement: str, code: int, said: str) -> None:
+    wrapped = (
+        "from custom import command_line\nfrom custom.errors import *\ncommand_line.start()\n"
+        f"try:\n    {statement}\nexcept Exception as e:\n    raise RuntimeError('transform failed') from e\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", wrapped], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (code, said)
+
+
+def test_other_errors_keep_their_traceback() -> None:
+    program = "from custom import command_line\ncommand_line.start()\n1 / 0\n"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "Traceback" in ended.stderr
+
+
+def test_distributed_needs_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["pytest"])
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(UsageError, match="torchrun"):
+        command_line.start(distributed=True)
