@@ -1,0 +1,138 @@
+"""What holds for the configs of every bundle: keys, properties, one truth for the network, overlays."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from monai.bundle import ConfigParser, ConfigWorkflow, ckpt_export, verify_metadata, verify_net_in_out
+
+BUNDLES = sorted(p for p in (Path(__file__).resolve().parents[2] / "bundles").iterdir() if p.is_dir())
+SCHEMA = Path(__file__).with_name("metadata_schema.json")
+
+# Names that a user learns once.
+COMMON_KEYS = {
+    *("bundle_root", "dataset_dir", "output_dir", "scale_factor", "degradation", "device", "amp", "seed"),
+    *("checkpoint", "network_def", "inferer"),
+}
+TRAINING_KEYS = COMMON_KEYS | {
+    *("data_manifest", "max_epochs", "learning_rate", "batch_size", "patch_size", "num_workers", "resume"),
+    *("loss", "optimizer", "train", "validate", "experiment_name", "tracking_uri"),
+}
+
+pytestmark = [
+    pytest.mark.parametrize("bundle", BUNDLES, ids=lambda p: p.name),
+    pytest.mark.filterwarnings("ignore:parsing config_file:UserWarning"),
+]
+
+
+def _config(bundle: Path, name: str) -> dict[str, Any]:
+    return json.loads((bundle / "configs" / name).read_text())
+
+
+def _workflow(bundle: Path, kind: str, *names: str, **override: Any) -> ConfigWorkflow:
+    workflow = ConfigWorkflow(
+        [str(bundle / "configs" / name) for name in names],
+        workflow_type=kind,
+        logging_file=False,
+        bundle_root=str(bundle),
+        **override,
+    )
+    # Properties are read without running `initialize`, which would make output folders.
+    workflow.parser.parse(reset=True)
+    workflow._is_initialized = True
+    return workflow
+
+
+def test_files_of_the_model_zoo_are_there(bundle: Path) -> None:
+    wanted = ["train", "evaluate", "inference", "multi_gpu_train", "multi_gpu_evaluate", "metadata"]
+    assert not [name for name in wanted if not (bundle / "configs" / f"{name}.json").is_file()]
+    for name in ("configs/logging.conf", "docs/README.md", "docs/data_license.txt", "LICENSE", "models/model.pt"):
+        assert (bundle / name).is_file(), name
+
+
+def test_keys_have_the_names_that_all_bundles_share(bundle: Path) -> None:
+    assert not TRAINING_KEYS - _config(bundle, "train.json").keys()
+    assert not (COMMON_KEYS | {"input", "tile_size", "halo"}) - _config(bundle, "inference.json").keys()
+
+
+def test_training_and_inference_have_one_network(bundle: Path) -> None:
+    train, inference = _config(bundle, "train.json"), _config(bundle, "inference.json")
+    for key in ("network_def", "degradation", "scale_factor", "slice_axis", "context_slices", "network"):
+        assert train.get(key) == inference.get(key), key
+
+
+def test_run_ids_are_those_of_the_commands_and_of_the_zoo(bundle: Path) -> None:
+    assert {"initialize", "run", "training", "finalize"} <= _config(bundle, "train.json").keys()
+    assert {"initialize", "run", "evaluating"} <= _config(bundle, "evaluate.json").keys()
+    assert {"initialize", "run", "inference", "finalize"} <= _config(bundle, "inference.json").keys()
+
+
+def test_properties_of_training_and_inference(bundle: Path, tmp_path: Path) -> None:
+    for kind, name in (("train", "train.json"), ("infer", "inference.json")):
+        workflow = _workflow(bundle, kind, name, output_dir=str(tmp_path))
+        assert workflow.check_properties() == [], name
+
+
+def test_overlays_change_known_places_only(bundle: Path) -> None:
+    files = [str(bundle / "configs" / name) for name in ("train.json", "evaluate.json")]
+    base = ConfigParser(ConfigParser.load_config_files(files))
+    inference = ConfigParser(_config(bundle, "inference.json"))
+    overlays = sorted((bundle / "configs").glob("*.json"))
+    own = {"train.json", "evaluate.json", "inference.json", "metadata.json"}
+    # An overlay of several processes may add the wrapper of the network and a sampler.
+    new = {"parallel_network", "validate::dataloader::sampler"}
+    for overlay in (path for path in overlays if path.name not in own):
+        assert len(overlay.read_text().splitlines()) <= 25, f"{overlay.name} is no overlay of a few lines"
+        for key in json.loads(overlay.read_text()):
+            place = key.replace("#", "::")
+            assert place in base or place in inference or place in new, f"{overlay.name}: {key}"
+
+
+def test_metadata_fits_the_schema(bundle: Path) -> None:
+    digest = hashlib.sha256(SCHEMA.read_bytes()).hexdigest()
+    verify_metadata(
+        meta_file=str(bundle / "configs" / "metadata.json"), filepath=str(SCHEMA), hash_val=digest, hash_type="sha256"
+    )
+    metadata = _config(bundle, "metadata.json")
+    assert metadata["version"] in metadata["changelog"]
+
+
+def test_network_fits_the_metadata_and_enlarges(bundle: Path) -> None:
+    verify_net_in_out(
+        "network_def",
+        meta_file=str(bundle / "configs" / "metadata.json"),
+        config_file=str(bundle / "configs" / "inference.json"),
+        bundle_root=str(bundle),
+        n=4,
+        device="cpu",
+    )
+    workflow = _workflow(bundle, "infer", "inference.json")
+    degradation = workflow.parser.get_parsed_content("degradation")
+    shape = [5 + axis for axis in range(degradation.spatial_dims)]
+    network = workflow.parser.get_parsed_content("network_def").eval()
+    with torch.no_grad():
+        enlarged = network(torch.rand(1, 1, *shape))
+    assert list(enlarged.shape[2:]) == [n * s for n, s in zip(shape, degradation.scale_factor, strict=True)]
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_exported_torchscript_gives_the_same(bundle: Path, tmp_path: Path) -> None:
+    ckpt_export(
+        "network_def",
+        filepath=str(tmp_path / "model.ts"),
+        ckpt_file=str(bundle / "models" / "model.pt"),
+        meta_file=str(bundle / "configs" / "metadata.json"),
+        config_file=str(bundle / "configs" / "inference.json"),
+        bundle_root=str(bundle),
+    )
+    scripted = torch.jit.load(str(tmp_path / "model.ts"))
+    network = _workflow(bundle, "infer", "inference.json", device="cpu").parser.get_parsed_content("network").eval()
+    for size in (8, 13):
+        image = torch.rand(1, 1, *[size] * (len(next(network.parameters()).shape) - 2))
+        with torch.no_grad():
+            torch.testing.assert_close(scripted(image), network(image), atol=1e-5, rtol=1e-5)
