@@ -10,7 +10,7 @@ from typing import Any
 from custom.data.files import FoundFile, fill_fields, find_files
 from custom.data.manifest_schema import known_manifests, listed, manifest_digest, manifest_folder, read_manifest
 from custom.data.readers import check_header
-from custom.data.splits import SPLITS, expand_ranges, shared_subjects, split_by_field, split_by_fractions
+from custom.data.splits import SPLITS, expand_ranges, split_by_field, split_by_fractions, subjects_in_two_splits
 from custom.errors import InputError, MissingFileError, UsageError
 
 __all__ = ["Manifest", "load_manifest", "sample_folder"]
@@ -189,7 +189,7 @@ def _subject_problems(
         return []
     problems = [
         f"the subject {subject!r} has files in two splits, {' and '.join(names)}; take it out of one"
-        for subject, names in shared_subjects(split).items()
+        for subject, names in subjects_in_two_splits(split).items()
     ]
     problems += [
         f"{subject}: no file of this subject ({name}) fits {' or '.join(content['patterns'])}"

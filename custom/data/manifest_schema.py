@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from custom.data.files import fields_of
-from custom.data.splits import SPLITS, expand_ranges, shared_subjects
+from custom.data.splits import SPLITS, expand_ranges, subjects_in_two_splits
 from custom.errors import InputError, MissingFileError, UsageError
 
 __all__ = ["known_manifests", "listed", "manifest_digest", "manifest_folder", "read_manifest"]
@@ -55,7 +55,10 @@ def read_manifest(data_manifest: str | Path) -> tuple[dict[str, Any], Path]:
         content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_no_key_twice)
     except (OSError, ValueError) as err:
         raise InputError(f"{path}: cannot be read as JSON ({err}); mend the manifest") from err
-    schema = json.loads((manifest_folder() / "schema.json").read_text(encoding="utf-8"))
+    schema_path = manifest_folder() / "schema.json"
+    if not schema_path.is_file():
+        raise MissingFileError(f"{schema_path}: not there; keep data_manifests beside the package, as in a clone")
+    schema = json.loads(schema_path.read_text(encoding="utf-8"))
     errors = sorted(Draft202012Validator(schema).iter_errors(content), key=lambda error: error.json_path)
     if errors:
         raise InputError(listed(f"{path}: breaks the schema of manifests", [_schema_words(error) for error in errors]))
@@ -142,7 +145,7 @@ def _contradictions(content: dict[str, Any]) -> list[str]:
             expanded = {name: expand_ranges(split[name]) for name in SPLITS}
         except InputError as err:
             return [*problems, f"split: {err}"]
-        for subject, names in shared_subjects(expanded).items():
+        for subject, names in subjects_in_two_splits(expanded).items():
             problems.append(f"split: the subject {subject!r} is in two splits, {' and '.join(names)}; leave it in one")
     elif split["by"] == "fractions":
         total = sum(split[name] for name in SPLITS)

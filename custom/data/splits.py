@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from custom.errors import InputError
 
-__all__ = ["SPLITS", "expand_ranges", "shared_subjects", "split_by_field", "split_by_fractions"]
+__all__ = ["SPLITS", "expand_ranges", "split_by_field", "split_by_fractions", "subjects_in_two_splits"]
 
 SPLITS = ("train", "validation", "test")
 
@@ -84,7 +84,7 @@ def split_by_field(
         random_seed: for that part.
 
     Returns:
-        For each split its subjects, sorted. A subject that has files in two of them is in both: see `shared_subjects`.
+        For each split its subjects, sorted; a subject that has files in two of them is in both.
     """
     chosen = {
         name: sorted(subject for subject, found in values.items() if found & set(wanted))
@@ -96,7 +96,7 @@ def split_by_field(
     return {name: chosen[name] for name in SPLITS}
 
 
-def shared_subjects(split: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+def subjects_in_two_splits(split: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     """Return the subjects that are in more than one split, with the names of the splits."""
     owners: dict[str, list[str]] = {}
     for name, subjects in split.items():

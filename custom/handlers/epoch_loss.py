@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from ignite.engine import Engine, Events
 
-__all__ = ["EpochLoss", "is_first_rank", "loss_of", "on_epoch_end_after_all", "scalars"]
+__all__ = ["EpochLoss", "loss_of"]
 
 
 class EpochLoss:
@@ -31,11 +31,6 @@ class EpochLoss:
         engine.add_event_handler(Events.EPOCH_COMPLETED, _finish_epoch)
 
 
-def is_first_rank() -> bool:
-    """Return whether this process is the one that writes files and speaks: the only one, or rank 0 of several."""
-    return not (dist.is_available() and dist.is_initialized()) or dist.get_rank() == 0
-
-
 def loss_of(output: Any) -> torch.Tensor | float:
     """Return the scalar loss of an engine's output: a dictionary, MONAI's list of them, or the loss itself.
 
@@ -49,33 +44,6 @@ def loss_of(output: Any) -> torch.Tensor | float:
             raise KeyError(f"the engine's output has no 'loss', only {sorted(map(str, output))}")
         output = output["loss"]
     return output.detach().mean() if isinstance(output, torch.Tensor) else float(output)
-
-
-def on_epoch_end_after_all(engine: Engine, handler: Callable[[Engine], None]) -> None:
-    """Run `handler` at the end of each epoch after all handlers that were attached before the run, validation too.
-
-    Ignite calls handlers in the order of their attachment, so this one is attached when the run starts.
-    """
-
-    def attach_last(engine: Engine) -> None:
-        if not engine.has_event_handler(handler, Events.EPOCH_COMPLETED):
-            engine.add_event_handler(Events.EPOCH_COMPLETED, handler)
-
-    engine.add_event_handler(Events.STARTED, attach_last)
-
-
-def scalars(metrics: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
-    """Return those of an engine's metrics that are single numbers; those of a nested mapping as "outer/inner"."""
-    numbers: dict[str, float] = {}
-    for name, value in metrics.items():
-        if isinstance(value, Mapping):
-            numbers |= scalars(value, f"{prefix}{name}/")
-            continue
-        try:
-            numbers[f"{prefix}{name}"] = float(value)
-        except (TypeError, ValueError, RuntimeError):  # a text, an array, a tensor of several values
-            continue
-    return numbers
 
 
 def _start_epoch(engine: Engine) -> None:

@@ -6,6 +6,8 @@ import csv
 import io
 import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ignite.engine import Engine, Events
@@ -14,7 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from custom.errors import InputError
-from custom.handlers.epoch_loss import EpochLoss, is_first_rank, on_epoch_end_after_all, scalars
+from custom.handlers.epoch_loss import EpochLoss
+from custom.handlers.hooks import around_run, is_first_rank, on_epoch_end_after_all, scalars
 from custom.handlers.run_info import replace_file
 
 __all__ = ["LearningCurves"]
@@ -31,7 +34,8 @@ class LearningCurves:
     validator's as `validation_<name>` (empty where there was no validation), `seconds`. When a training is resumed,
     the rows that are there are kept up to the epoch from which it goes on; later ones are dropped.
 
-    The picture is drawn after the first epoch, then at most every `png_interval_s` seconds, and at the end.
+    The picture is drawn after the first epoch, then at most every `png_interval_s` seconds, and at the end,
+    which may be an error.
 
     Args:
         output_dir: folder of the two files.
@@ -61,6 +65,15 @@ class LearningCurves:
         engine.add_event_handler(Events.EPOCH_STARTED, self._begin)
         on_epoch_end_after_all(engine, self._add_row)
         engine.add_event_handler(Events.COMPLETED, self._draw)
+        around_run(engine, self._drawing_after_errors)
+
+    @contextmanager
+    def _drawing_after_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._draw()
+            raise
 
     def _begin(self, engine: Engine) -> None:
         # Not at Events.STARTED: only now is it sure that a checkpoint has set the epoch.
@@ -81,9 +94,9 @@ class LearningCurves:
         self._rows.append({**row, "seconds": seconds})
         replace_file(self.csv_path, _as_csv(self._rows))
         if time.monotonic() - self._drawn_at >= self.png_interval_s:
-            self._draw(engine)
+            self._draw()
 
-    def _draw(self, engine: Engine) -> None:
+    def _draw(self) -> None:
         if not self._rows:
             return
         names = [name for row in self._rows for name in row if name.startswith(_VALIDATION)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import functools
 import json
 import logging
 import re
@@ -21,7 +20,8 @@ from ignite.engine import Engine
 from mlflow.entities import Dataset, DatasetInput, Metric, Param
 from monai.engines import Trainer
 
-from custom.handlers.epoch_loss import EpochLoss, is_first_rank, on_epoch_end_after_all, scalars
+from custom.handlers.epoch_loss import EpochLoss
+from custom.handlers.hooks import around_run, is_first_rank, on_epoch_end_after_all, scalars
 from custom.handlers.mlflow_store import MLflowStore, careful
 from custom.handlers.run_info import git_revision, sha256_of, versions
 
@@ -90,7 +90,8 @@ class MLflowRun:
         weights: Sequence[str | Path] = ("model.pt",),
     ) -> None:
         self.output_dir = Path(output_dir)
-        self.tracking_uri = tracking_uri or f"sqlite:///{self.output_dir.resolve()}/mlruns.db"
+        # Not percent-encoded: MLflow and MONAI take the text after the slashes as a path.
+        self.tracking_uri = tracking_uri or f"sqlite:///{self.output_dir.resolve().as_posix()}/mlruns.db"
         self.experiment_name = experiment_name
         self.run_name = run_name
         self.parameters = flatten_parameters({**(parameters or {}), "version": versions()})
@@ -145,7 +146,7 @@ class MLflowRun:
         revision = git_revision()
         store.begin(name, self.tags | ({"git_revision": revision} if revision else {}))
         self._store = store
-        # For an end that nothing else sees, such as a handler of another library that calls sys.exit.
+        # For a process that ends while another thread holds the run open.
         atexit.register(self._close, "KILLED")
 
     def _log_origin(self) -> None:
@@ -193,7 +194,7 @@ class MLflowRun:
         for path in self._files(self.artifacts):
             store.client.log_artifact(self.run_id, str(path), self._folder(path))
             if path.name == "table.md":  # MLflow shows this tag as the description of the run
-                store.client.set_tag(self.run_id, "mlflow.note.content", path.read_text()[:_TAG_LENGTH])
+                store.client.set_tag(self.run_id, "mlflow.note.content", path.read_text("utf-8")[:_TAG_LENGTH])
         for path in self._files(self.weights):
             store.client.set_tag(self.run_id, re.sub(r"[^\w.-]", "_", f"sha256_{path.name}"), sha256_of(path))
             store.client.log_artifact(self.run_id, str(path), self._folder(path))
@@ -203,7 +204,7 @@ class MLflowRun:
         found: dict[Path, None] = {}
         for pattern in map(str, patterns):
             path = self.output_dir / pattern  # an absolute path stays as it is
-            matches = [path] if path.exists() else [] if path.is_absolute() else self.output_dir.glob(pattern)
+            matches = [path] if path.exists() else [] if Path(pattern).is_absolute() else self.output_dir.glob(pattern)
             for match in sorted(matches):
                 files = sorted(match.rglob("*")) if match.is_dir() else [match]
                 found |= dict.fromkeys(file for file in files if file.is_file())
@@ -234,16 +235,7 @@ class MLflowMetrics:
         if isinstance(engine, Trainer):
             EpochLoss().attach(engine)
         on_epoch_end_after_all(engine, self._log_epoch)
-        run_engine = engine.run
-
-        # Around the engine's run, not by its events: of the handlers of EXCEPTION_RAISED Ignite reaches only the
-        # first, and the files can only be logged when all handlers of COMPLETED have written theirs.
-        @functools.wraps(run_engine)
-        def run_tracked(*args: Any, **kwargs: Any) -> Any:
-            with self.run.active():
-                return run_engine(*args, **kwargs)
-
-        engine.run = run_tracked
+        around_run(engine, self.run.active)
 
     def _log_epoch(self, engine: Engine) -> None:
         # Of a validator this is the trainer's epoch, since MONAI runs it with that.

@@ -23,6 +23,7 @@ _SHORT_REQUESTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_
 _TALKATIVE = ("mlflow.store.db.utils", "mlflow.tracking", "alembic")
 _SQLITE = "sqlite:///"
 _LOCK_TIMEOUT_S = 5.0
+_KIND = "mlflow.experimentKind"
 
 
 @contextmanager
@@ -56,31 +57,40 @@ class MLflowStore(MLFlowHandler):
     def __init__(self, tracking_uri: str, experiment_name: str) -> None:
         # MLflow reports usage to its makers, by default and over the network. Scans are nobody else's business.
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        uri = os.environ.get("MLFLOW_TRACKING_URI") or tracking_uri
-        self.address = re.sub(r"//[^/@]*@", "//", uri)  # without a password
-        try:
-            with careful():
-                if uri.startswith(_SQLITE):
-                    _try_database(Path(uri.removeprefix(_SQLITE)))
-                super().__init__(tracking_uri, iteration_log=False, epoch_log=False, experiment_name=experiment_name)
-                self._set_experiment()
-        except Exception as err:  # MLflow, SQLAlchemy, requests and the system each raise their own
-            source = "the environment variable MLFLOW_TRACKING_URI" if uri != tracking_uri else "tracking_uri"
-            reason = str(err).replace(uri, self.address).strip().split("\n")[0]
-            raise InputError(
-                f"{self.address}: this MLflow store, given by {source}, cannot be used: {reason}. Start its server, "
-                f"or name another store, for example --tracking_uri {_SQLITE}<folder>/mlruns.db"
-            ) from err
+        self._uri = os.environ.get("MLFLOW_TRACKING_URI") or tracking_uri
+        self._source = "tracking_uri" if self._uri == tracking_uri else "the environment variable MLFLOW_TRACKING_URI"
+        self.address = re.sub(r"//[^/@]*@", "//", self._uri)  # without a password
+        with self._explaining(), careful():
+            if self._uri.startswith(_SQLITE):
+                _try_database(Path(self._uri.removeprefix(_SQLITE)))
+            super().__init__(tracking_uri, iteration_log=False, epoch_log=False, experiment_name=experiment_name)
+            self._set_experiment()
 
     def begin(self, run_name: str, tags: Mapping[str, str]) -> None:
-        """Start a new run, whatever runs the experiment has, after ending those whose process has died."""
-        self._end_orphans()
-        if "mlflow.experimentKind" not in self.experiment.tags:
-            # MLflow's pages otherwise take the experiment for one of language models.
-            kind = "custom_model_development"
-            self.client.set_experiment_tag(self.experiment.experiment_id, "mlflow.experimentKind", kind)
+        """Start a new run, whatever runs the experiment has, after ending those whose process has died.
+
+        Raises:
+            InputError: if the store cannot be written.
+        """
         own = {"process": f"{socket.gethostname()}/{os.getpid()}"}
-        self.cur_run = self.client.create_run(self.experiment.experiment_id, run_name=run_name, tags={**tags, **own})
+        experiment = self.experiment.experiment_id
+        with self._explaining(), careful():
+            if _KIND not in self.experiment.tags:
+                # MLflow's pages otherwise take the experiment for one of language models.
+                self.client.set_experiment_tag(experiment, _KIND, "custom_model_development")
+            self._end_orphans()
+            self.cur_run = self.client.create_run(experiment, run_name=run_name, tags={**tags, **own})
+
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as err:  # MLflow, SQLAlchemy, requests and the system each raise their own
+            reason = str(err).replace(self._uri, self.address).strip().split("\n")[0]
+            raise InputError(
+                f"{self.address}: this MLflow store, given by {self._source}, cannot be used: {reason}. Start its "
+                f"server, or name another store, for example --tracking_uri {_SQLITE}<folder>/mlruns.db"
+            ) from err
 
     def end(self, status: str) -> None:
         """End the run as "FINISHED", "FAILED" or "KILLED", and let the database go."""
@@ -92,7 +102,7 @@ class MLflowStore(MLFlowHandler):
         running = self.client.search_runs([self.experiment.experiment_id], "attributes.status = 'RUNNING'")
         for run in running:
             host, _, process = run.data.tags.get("process", "").rpartition("/")
-            if host == socket.gethostname() and not _is_alive(int(process)):
+            if host == socket.gethostname() and process.isdigit() and not _is_alive(int(process)):
                 self.client.set_terminated(run.info.run_id, RunStatus.to_string(RunStatus.KILLED))
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ignite.engine import Engine, Events
 from tqdm import tqdm
 
-from custom.handlers.epoch_loss import EpochLoss, is_first_rank, on_epoch_end_after_all, scalars
+from custom.handlers.epoch_loss import EpochLoss
+from custom.handlers.hooks import around_run, is_first_rank, on_epoch_end_after_all, scalars
 
 __all__ = ["Progress"]
 
@@ -48,6 +51,14 @@ class Progress:
         engine.add_event_handler(Events.EPOCH_STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._step)
         on_epoch_end_after_all(engine, self._finish)
+        around_run(engine, self._closing_the_bar)
+
+    @contextmanager
+    def _closing_the_bar(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            self._close()  # after an error, so that its message begins on a line of its own
 
     def _start(self, engine: Engine) -> None:
         show = sys.stderr.isatty() if self.bar is None else self.bar
@@ -73,10 +84,14 @@ class Progress:
         figures = ", ".join(self._figures(engine))
         if self._tqdm is not None:
             self._tqdm.set_postfix_str(figures)
-            self._tqdm.close()
-            self._tqdm = None
+            self._close()
         elif self.description is None and is_first_rank():
             _logger.info("epoch %d/%d: %s", engine.state.epoch, engine.state.max_epochs, figures)
+
+    def _close(self) -> None:
+        if self._tqdm is not None:
+            self._tqdm.close()
+            self._tqdm = None
 
     def _figures(self, engine: Engine) -> list[str]:
         if self.description is not None:

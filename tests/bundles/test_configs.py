@@ -24,10 +24,7 @@ TRAINING_KEYS = COMMON_KEYS | {
     *("loss", "optimizer", "train", "validate", "experiment_name", "tracking_uri"),
 }
 
-pytestmark = [
-    pytest.mark.parametrize("bundle", BUNDLES, ids=lambda p: p.name),
-    pytest.mark.filterwarnings("ignore:parsing config_file:UserWarning"),
-]
+pytestmark = pytest.mark.parametrize("bundle", BUNDLES, ids=lambda p: p.name)
 
 
 def _config(bundle: Path, name: str) -> dict[str, Any]:
@@ -120,7 +117,6 @@ def test_network_fits_the_metadata_and_enlarges(bundle: Path) -> None:
     assert list(enlarged.shape[2:]) == [n * s for n, s in zip(shape, degradation.scale_factor, strict=True)]
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 def test_exported_torchscript_gives_the_same(bundle: Path, tmp_path: Path) -> None:
     ckpt_export(
         "network_def",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from custom.data.splits import SPLITS, expand_ranges, shared_subjects, split_by_field, split_by_fractions
+from custom.data.splits import SPLITS, expand_ranges, split_by_field, split_by_fractions, subjects_in_two_splits
 from custom.errors import InputError
 
 names = st.lists(st.text("abc019_-", min_size=1, max_size=6), min_size=0, max_size=40, unique=True)
@@ -83,4 +83,6 @@ def test_field_takes_whole_subjects_out_of_train_for_validation() -> None:
 
 
 def test_a_subject_of_two_splits_is_found() -> None:
-    assert shared_subjects({"train": ["a", "b", "a"], "validation": ["c"], "test": ["b"]}) == {"b": ["train", "test"]}
+    assert subjects_in_two_splits({"train": ["a", "b", "a"], "validation": ["c"], "test": ["b"]}) == {
+        "b": ["train", "test"]
+    }

@@ -38,7 +38,7 @@ pytestmark = [
 ]
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-_SERVER_SECONDS, _BROWSER_SECONDS, _PAGE_SECONDS = 120, 60, 90
+_SERVER_SECONDS, _BROWSER_SECONDS, _PAGE_SECONDS = 240, 60, 120
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:

@@ -30,7 +30,7 @@ def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def output_dir(tmp_path: Path, mlflow_database: Path) -> Path:
     """An output folder with a fresh MLflow database in its default place."""
-    folder = tmp_path / "output"
+    folder = tmp_path / "an output folder"  # as people name them, with spaces
     folder.mkdir()
     shutil.copy(mlflow_database, folder / "mlruns.db")
     return folder

@@ -45,6 +45,24 @@ def test_loss_of_an_epoch_is_the_mean_over_its_iterations(make_trainer: Callable
     assert trainer.state.metrics["seconds"] > 0
 
 
+def test_loss_of_an_epoch_is_the_mean_over_all_processes(
+    make_trainer: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def add_another_process(sums: torch.Tensor) -> None:
+        sums += torch.tensor([3.0, 4.0])  # four iterations with losses that sum to 3
+
+    alone = make_trainer([EpochLoss()], max_epochs=1)
+    alone.run()
+    torch.distributed.init_process_group("gloo", f"file://{tmp_path}/store", world_size=1, rank=0)
+    try:
+        monkeypatch.setattr(torch.distributed, "all_reduce", add_another_process)
+        together = make_trainer([EpochLoss()], max_epochs=1)
+        together.run()
+    finally:
+        torch.distributed.destroy_process_group()
+    assert together.state.metrics["loss"] == pytest.approx((4 * alone.state.metrics["loss"] + 3) / 8)
+
+
 def test_an_output_without_loss_is_an_error() -> None:
     with pytest.raises(KeyError, match=r"no 'loss', only \['pred'\]"):
         loss_of([{"pred": torch.zeros(1)}])
@@ -132,9 +150,24 @@ def test_the_picture_is_drawn_at_the_start_and_the_end_but_not_in_between(
     curves = LearningCurves(tmp_path, png_interval_s=3600.0)
     drawn: list[int] = []
     draw = curves._draw
-    monkeypatch.setattr(curves, "_draw", lambda engine: (drawn.append(engine.state.epoch), draw(engine)))
+    monkeypatch.setattr(curves, "_draw", lambda: (drawn.append(len(read(tmp_path))), draw()))
     make_trainer([curves], max_epochs=5).run()
     assert drawn == [1, 5]
+
+
+def test_the_picture_shows_the_last_epoch_before_an_error(make_trainer: Callable[..., Any], tmp_path: Path) -> None:
+    trainer = make_trainer([LearningCurves(tmp_path, png_interval_s=3600.0)], max_epochs=5)
+    after_first: list[bytes] = []
+
+    def fail(engine: Engine) -> None:
+        after_first.append((tmp_path / "curves.png").read_bytes())
+        if engine.state.epoch == 4:
+            raise KeyboardInterrupt
+
+    trainer.add_event_handler(Events.EPOCH_STARTED(every=2), fail)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.run()
+    assert after_first[0] == after_first[1] != (tmp_path / "curves.png").read_bytes()
 
 
 def test_other_ranks_write_nothing(

@@ -95,7 +95,7 @@ def test_a_run_holds_parameters_tags_and_files(
     weights.parent.mkdir()
     weights.write_bytes(b"weights")
     (output_dir / "pictures").mkdir()
-    for name in ("config.json", "pictures/01.png", "other.txt"):
+    for name in ("config.json", "pictures/01.png", "other.txt", "unnamed.txt"):
         (output_dir / name).write_text("content")
     (output_dir / "table.md").write_text("| method | psnr |")
     run = MLflowRun(
@@ -106,7 +106,7 @@ def test_a_run_holds_parameters_tags_and_files(
         manifest=SimpleNamespace(name="sample", digest="01" * 32),
         resumed=True,
         tags={"bundle": "brain_mri_espcn"},
-        artifacts=[*DEFAULT_ARTIFACTS, "nothing*.png"],
+        artifacts=[*DEFAULT_ARTIFACTS, "nothing*.png", "oth*.txt"],
         weights=[weights],
     )
     # The picture of the curves is finished at the end of the training, by a handler that comes after.
@@ -124,7 +124,15 @@ def test_a_run_holds_parameters_tags_and_files(
     assert (tags["resumed"], tags["bundle"]) == ("true", "brain_mri_espcn")
     assert tags["sha256_model.pt"] == hashlib.sha256(b"weights").hexdigest()
     assert tags["mlflow.note.content"] == "| method | psnr |"
-    assert reader.artifacts() == {"config.json", "curves.csv", "curves.png", "table.md", "pictures", "model.pt"}
+    assert reader.artifacts() == {
+        "config.json",
+        "curves.csv",
+        "curves.png",
+        "table.md",
+        "pictures",
+        "model.pt",
+        "other.txt",
+    }
     assert reader.artifacts("pictures") == {"pictures/01.png"}
 
 
@@ -410,7 +418,7 @@ def test_a_terminated_process_leaves_a_killed_run_says_nothing_and_asks_no_netwo
         assert process.stdout is not None
         first = process.stdout.readline()
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=240)
     finally:
         process.kill()
     assert (first, out, err) == ("running\n", "", "")

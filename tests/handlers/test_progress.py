@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from custom.handlers import epoch_loss, progress
+from custom.handlers import progress
 from custom.handlers.progress import Progress
 
 
@@ -62,6 +62,16 @@ def test_at_a_terminal_a_bar_tells_epoch_and_loss_and_nothing_is_logged(
     assert not caplog.records
 
 
+def test_after_an_error_the_next_message_has_a_line_of_its_own(
+    make_trainer: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    trainer = make_trainer([Progress()], loss_function=lambda pred, label: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        trainer.run()
+    assert sys.stderr.getvalue().endswith("\n")  # type: ignore[attr-defined]
+
+
 def test_an_evaluator_has_a_bar_without_epochs(
     make_validator: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -85,4 +95,3 @@ def test_other_ranks_are_silent(
         make_trainer([Progress(bar=bar)], max_epochs=1).run()
     assert capsys.readouterr().err == ""
     assert not caplog.records
-    assert epoch_loss.is_first_rank()
