@@ -20,7 +20,7 @@ from monai.utils import ensure_tuple, set_determinism
 
 from custom.errors import UsageError, input_error_in
 
-__all__ = ["config_as_run", "finish", "start"]
+__all__ = ["config_as_run", "finish", "flag", "start"]
 
 
 def start(seed: int | None = 0, distributed: bool = False) -> None:
@@ -71,6 +71,18 @@ def config_as_run() -> dict[str, Any]:
     parser.read_config(files)
     parser.update(pairs=overrides)
     return dict(parser.get())
+
+
+def flag(value: bool | str) -> bool:
+    """Read a switch of the command line, where `--overwrite true` arrives as a text.
+
+    Raises:
+        UsageError: for anything but true and false.
+    """
+    words = {"true": True, "false": False}
+    if str(value).lower() not in words:
+        raise UsageError(f"a switch is {value!r}; give true or false")
+    return words[str(value).lower()]
 
 
 def _parse(argv: list[str]) -> tuple[list[str], dict[str, Any]]:

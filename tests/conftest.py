@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
+import nibabel as nib
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from tiny_scans import AFFINE, tiny_volume
 
 ROOT = Path(__file__).resolve().parents[1]
-SAMPLE = ROOT / "data_manifests" / "sample"
-BUNDLES = ROOT / "bundles"
 
 # Derandomised, so that a failure is the same on every machine; no deadline, because a laptop may be busy.
 settings.register_profile(
@@ -38,3 +39,18 @@ def shared_data() -> Path:
 def _no_tracking_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """A tracking server of the developer's own must not see the tests."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.fixture(scope="session")
+def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Five subjects and their manifest, as overrides of a command."""
+    folder = tmp_path_factory.mktemp("data")
+    subjects = [f"sub-{i}" for i in range(5)]
+    for number, subject in enumerate(subjects):
+        nib.save(nib.Nifti1Image(tiny_volume(number), AFFINE), folder / f"{subject}.nii.gz")
+    manifest = json.loads((ROOT / "data_manifests" / "nifti_folder.json").read_text())
+    manifest["name"] = "tiny"
+    manifest["split"] = {"by": "list", "train": subjects[:2], "validation": subjects[2:3], "test": subjects[3:]}
+    path = folder / "tiny.json"
+    path.write_text(json.dumps(manifest))
+    return {"dataset_dir": str(folder), "data_manifest": str(path)}

@@ -92,3 +92,9 @@ def test_distributed_needs_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RANK", raising=False)
     with pytest.raises(UsageError, match="torchrun"):
         command_line.start(distributed=True)
+
+
+def test_switches_are_true_or_false() -> None:
+    assert [command_line.flag(v) for v in (True, "true", "True", False, "false")] == [True] * 3 + [False] * 2
+    with pytest.raises(UsageError, match="'yes'"):
+        command_line.flag("yes")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import os
 import pickle
 import zipfile
 from collections.abc import Mapping
@@ -16,9 +14,10 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from custom.data.storage import whole_file
 from custom.errors import InputError, MissingFileError
 
-__all__ = ["choose_checkpoint", "load_weights", "read_checkpoint", "save_checkpoint", "sha256"]
+__all__ = ["choose_checkpoint", "load_weights", "read_checkpoint", "save_checkpoint"]
 
 logger = logging.getLogger(__name__)
 
@@ -67,15 +66,11 @@ def save_checkpoint(content: Mapping[str, Any], path: str | Path) -> None:
     Raises:
         InputError: when the folder cannot be written.
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(dict(content), temporary)
-        temporary.replace(path)
-    except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written ({error}); is the disk full or read-only?") from error
+    with whole_file(path) as temporary:
+        try:
+            torch.save(dict(content), temporary)
+        except RuntimeError as error:  # what torch makes of a full disk
+            raise OSError(str(error)) from error
 
 
 def load_weights(network: Network, checkpoint: str | Path | None) -> Network:
@@ -125,8 +120,3 @@ def choose_checkpoint(output_dir: str | Path, bundle_root: str | Path, model_nam
     chosen = trained if trained.is_file() else Path(bundle_root) / "models" / f"{model_name}.pt"
     logger.info("weights: %s", chosen)
     return str(chosen)
-
-
-def sha256(path: str | Path) -> str:
-    """Compute the digest of a file's bytes as a hexadecimal text."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()

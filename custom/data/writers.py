@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from custom.data.nifti import NIFTI_SUFFIXES, write_nifti
 from custom.data.pictures import PICTURE_SUFFIXES, write_picture
 from custom.data.readers import known_suffixes, scan_suffix
 from custom.data.scan import check_affine, check_shape
+from custom.data.storage import whole_file
 from custom.errors import InputError
 
 __all__ = ["WRITABLE_DTYPES", "check_output_dir", "result_path", "result_paths", "write_scan"]
@@ -73,9 +73,7 @@ def write_scan(
         raise InputError(f"{target}: cannot write voxels as {stored_dtype!r}; known are {', '.join(WRITABLE_DTYPES)}")
     if target.exists() and not overwrite:
         raise InputError(f"{target}: is there already; give another folder, or --overwrite true")
-    temporary = target.with_name(f".{secrets.token_hex(8)}{suffix}")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+    with whole_file(target) as temporary:
         if suffix in NIFTI_SUFFIXES:
             check_affine(matrix, target)
             integer = np.issubdtype(np.dtype(stored_dtype), np.integer)
@@ -86,15 +84,6 @@ def write_scan(
             if array.ndim != 2:
                 raise InputError(f"{target}: a picture has two axes and this has {array.ndim}; name it .nii.gz")
             write_picture(_to_dtype(array, "uint16" if stored_dtype == "uint16" else "uint8"), temporary)
-        temporary.replace(target)
-    except OSError as err:
-        raise InputError(
-            f"{target}: cannot be written ({err.strerror or err}); check the folder, who may write to it, and the free "
-            "space on the disk"
-        ) from err
-    finally:
-        with contextlib.suppress(OSError):  # it is gone when all went well, and never was where the folder is not one
-            temporary.unlink()
     return target
 
 

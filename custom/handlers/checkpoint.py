@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from ignite.engine import Engine, Events
 from torch import nn
 from torch.optim import Optimizer
@@ -15,6 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from custom.data.weights import read_checkpoint, save_checkpoint
 from custom.errors import InputError, MissingFileError, UsageError
+from custom.handlers.hooks import is_first_rank
 
 __all__ = ["TrainingCheckpoint"]
 
@@ -86,11 +86,11 @@ class TrainingCheckpoint:
             self._validations = 0
             if state.best_metric_epoch == engine.state.epoch:
                 self._without_gain = 0
-                if _is_first_rank():
+                if is_first_rank():
                     save_checkpoint(self.network.state_dict(), self.best)
             else:
                 self._without_gain += 1
-        if _is_first_rank():
+        if is_first_rank():
             save_checkpoint(
                 {
                     "network": self.network.state_dict(),
@@ -132,7 +132,3 @@ class TrainingCheckpoint:
         engine.state.epoch = epoch
         engine.state.iteration = epoch * engine.state.epoch_length
         logger.info("resumed after epoch %d", epoch)
-
-
-def _is_first_rank() -> bool:
-    return not (dist.is_available() and dist.is_initialized()) or dist.get_rank() == 0

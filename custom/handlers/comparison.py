@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-import platform
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,14 +15,14 @@ import torch.distributed as dist
 from ignite.engine import Engine, Events
 from torch import Tensor
 
-import custom
 from custom.data.intensity import foreground_mask
 from custom.data.slices import slices_to_volume, volume_to_slices
-from custom.data.weights import sha256
+from custom.data.storage import sha256
 from custom.degradations import UPSAMPLING_METHODS, Degradation
 from custom.errors import InputError, UsageError
 from custom.handlers.items import EvaluatedItem, evaluated_items, gather_over_ranks
 from custom.handlers.pictures import comparison_picture, picture_name
+from custom.handlers.run_info import versions
 from custom.handlers.summary import REFERENCE, Row, merge_rows, summarise, table_markdown, write_results
 from custom.metrics import LPIPS, consistency, find_lpips, image_metrics
 
@@ -223,11 +221,10 @@ class ComparisonTable:
     def _origin(self) -> dict[str, Any]:
         """Say what the figures come from."""
         found = None if self.manifest is None else {"name": self.manifest.name, "digest": self.manifest.digest}
-        packages = {name: version(name) for name in ("torch", "monai", "pytorch-ignite", "numpy")}
         return {
             "manifest": found,
             "weights_sha256": None if self.weights is None else sha256(self.weights),
-            "versions": {"custom": custom.__version__, "python": platform.python_version(), **packages},
+            "versions": versions(),
         }
 
 

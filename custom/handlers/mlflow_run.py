@@ -20,10 +20,11 @@ from ignite.engine import Engine
 from mlflow.entities import Dataset, DatasetInput, Metric, Param
 from monai.engines import Trainer
 
+from custom.data.storage import sha256
 from custom.handlers.epoch_loss import EpochLoss
 from custom.handlers.hooks import around_run, is_first_rank, on_epoch_end_after_all, scalars
 from custom.handlers.mlflow_store import MLflowStore, careful
-from custom.handlers.run_info import git_revision, sha256_of, versions
+from custom.handlers.run_info import git_revision, versions
 
 __all__ = ["DEFAULT_ARTIFACTS", "MLflowMetrics", "MLflowRun", "flatten_parameters"]
 
@@ -55,7 +56,7 @@ class Terminated(SystemExit):
 
 
 class MLflowRun:
-    """One MLflow run of this process, shared by its engines through `MLflowMetrics`.
+    """One MLflow run of this process, used by its engines through `MLflowMetrics`.
 
     The run begins when the first of these engines runs, under a name that no other run has, and ends with it:
     FINISHED, FAILED after an exception, KILLED after Ctrl-C, SIGTERM or SIGHUP. Files are logged then, whatever the
@@ -196,7 +197,7 @@ class MLflowRun:
             if path.name == "table.md":  # MLflow shows this tag as the description of the run
                 store.client.set_tag(self.run_id, "mlflow.note.content", path.read_text("utf-8")[:_TAG_LENGTH])
         for path in self._files(self.weights):
-            store.client.set_tag(self.run_id, re.sub(r"[^\w.-]", "_", f"sha256_{path.name}"), sha256_of(path))
+            store.client.set_tag(self.run_id, re.sub(r"[^\w.-]", "_", f"sha256_{path.name}"), sha256(path))
             store.client.log_artifact(self.run_id, str(path), self._folder(path))
 
     def _files(self, patterns: Sequence[str | Path]) -> list[Path]:
@@ -222,7 +223,7 @@ class MLflowMetrics:
     """Log an engine's epochs to an `MLflowRun`, and keep the run open while the engine runs.
 
     Args:
-        run: the run, shared by the engines of a process.
+        run: the run; the engines of a process have it in common.
         prefix: group of the metrics' names, for example "train", "validation", "test": `validation/psnr`.
     """
 

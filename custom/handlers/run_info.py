@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import json
 import math
 import os
@@ -18,9 +16,9 @@ import numpy as np
 import torch
 
 from custom import __version__
-from custom.errors import InputError, MissingFileError
+from custom.data.storage import replace_file
 
-__all__ = ["git_revision", "replace_file", "sha256_of", "versions", "write_config"]
+__all__ = ["git_revision", "versions", "write_config"]
 
 _DISTRIBUTIONS = {
     "torch": "torch",
@@ -73,42 +71,6 @@ def git_revision(folder: str | Path | None = None) -> str | None:
         return git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*") or None
     except (OSError, subprocess.SubprocessError):
         return None
-
-
-def sha256_of(path: str | Path) -> str:
-    """Return the SHA-256 of a file as 64 hexadecimal digits.
-
-    Raises:
-        MissingFileError: if there is no such file.
-    """
-    digest = hashlib.sha256()
-    try:
-        with Path(path).open("rb") as stream:
-            while block := stream.read(1 << 20):
-                digest.update(block)
-    except (FileNotFoundError, IsADirectoryError) as err:
-        raise MissingFileError(f"{path}: no such file; its SHA-256 was asked for") from err
-    return digest.hexdigest()
-
-
-def replace_file(path: str | Path, content: bytes | str) -> Path:
-    """Write a file whole or not at all: under a temporary name in the same folder, then renamed. Makes the folder.
-
-    Raises:
-        InputError: if the folder cannot be written.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-        temporary.replace(path)
-    except OSError as err:
-        raise InputError(f"{path}: cannot be written ({err}); give another folder with --output_dir") from err
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-    return path
 
 
 def _plain(value: Any) -> Any:

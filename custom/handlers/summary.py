@@ -6,12 +6,12 @@ import csv
 import io
 import json
 import math
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from custom.data.storage import replace_file
 from custom.errors import InputError
 from custom.metrics import Interval, mean_interval, paired_difference
 
@@ -162,7 +162,7 @@ def write_results(rows: Sequence[Row], summary: Summary, output_dir: str | Path,
             ("summary.json", document + "\n"),
             ("table.md", "# Results\n\n" + table_markdown(summary)),
         ):
-            _replace(folder / name, content)
+            replace_file(folder / name, content)
     except OSError as err:
         raise InputError(f"output_dir: {folder} cannot be written ({err}); choose another folder") from err
 
@@ -207,12 +207,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_plain(part) for part in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _replace(path: Path, content: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(content, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -51,18 +51,18 @@ def autocast_dtype(amp: bool | str, device_type: str) -> torch.dtype | None:
     """Choose the precision of the convolutions: bfloat16, or None for float32.
 
     Args:
-        amp: True, False, or "auto": on CUDA bfloat16 where the device has it; on the CPU what one convolution,
-            timed once in a process, says (processors without bfloat16 instructions are many times slower with it).
+        amp: True, False (or these as texts), or "auto": on CUDA bfloat16 where the device has it; on the CPU what one
+            convolution, timed once in a process, says (processors without bfloat16 instructions are many times slower
+            with it).
         device_type: "cpu" or "cuda".
 
     Raises:
         UsageError: for another value of `amp`.
     """
-    if amp is True:
-        return torch.bfloat16
-    if amp is False:
-        return None
-    if amp != "auto":
+    choice = str(amp).lower()
+    if choice in ("true", "false"):
+        return torch.bfloat16 if choice == "true" else None
+    if choice != "auto":
         raise UsageError(f"amp is {amp!r}; give true, false or auto")
     if device_type == "cuda":
         faster = torch.cuda.is_bf16_supported(including_emulation=False)

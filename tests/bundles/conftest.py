@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import pytest
 from monai.bundle import ConfigWorkflow
-from tiny_scans import AFFINE, tiny_volume
 
 BUNDLES = Path(__file__).resolve().parents[2] / "bundles"
-
-
-@pytest.fixture(scope="session")
-def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Five subjects and their manifest, as overrides of a command."""
-    folder = tmp_path_factory.mktemp("data")
-    subjects = [f"sub-{i}" for i in range(5)]
-    for number, subject in enumerate(subjects):
-        nib.save(nib.Nifti1Image(tiny_volume(number), AFFINE), folder / f"{subject}.nii.gz")
-    manifest = json.loads((BUNDLES.parent / "data_manifests" / "nifti_folder.json").read_text())
-    manifest["name"] = "tiny"
-    manifest["split"] = {"by": "list", "train": subjects[:2], "validation": subjects[2:3], "test": subjects[3:]}
-    path = folder / "tiny.json"
-    path.write_text(json.dumps(manifest))
-    return {"dataset_dir": str(folder), "data_manifest": str(path)}
 
 
 @pytest.fixture(scope="session")

@@ -132,3 +132,11 @@ def test_exported_torchscript_gives_the_same(bundle: Path, tmp_path: Path) -> No
         image = torch.rand(1, 1, *[size] * (len(next(network.parameters()).shape) - 2))
         with torch.no_grad():
             torch.testing.assert_close(scripted(image), network(image), atol=1e-5, rtol=1e-5)
+
+
+def test_switches_are_read_as_the_command_line_gives_them(bundle: Path) -> None:
+    for name in ("train.json", "evaluate.json", "inference.json"):
+        text = (bundle / "configs" / name).read_text()
+        for key, value in {**_config(bundle, "train.json"), **_config(bundle, "inference.json")}.items():
+            if isinstance(value, bool):
+                assert text.count(f"@{key}") == text.count(f"flag(@{key})"), f"{name}: {key}"

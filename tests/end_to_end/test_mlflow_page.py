@@ -42,7 +42,7 @@ _SERVER_SECONDS, _BROWSER_SECONDS, _PAGE_SECONDS = 240, 60, 120
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
-    """End a process and its children, which have a session of their own."""
+    """End a process and its children, which have a process group of their own."""
     for ending in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, ending)

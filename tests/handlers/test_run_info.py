@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -14,8 +13,8 @@ import pytest
 import torch
 
 import custom
-from custom.errors import InputError, MissingFileError
-from custom.handlers.run_info import git_revision, replace_file, sha256_of, versions, write_config
+from custom.errors import InputError
+from custom.handlers.run_info import git_revision, versions, write_config
 
 
 def test_versions_are_those_of_the_imported_packages() -> None:
@@ -24,18 +23,6 @@ def test_versions_are_those_of_the_imported_packages() -> None:
     assert found["numpy"] == np.__version__
     assert found["custom"] == custom.__version__
     assert set(found) == {"python", "torch", "monai", "ignite", "numpy", "nibabel", "mlflow", "custom"}
-
-
-@pytest.mark.parametrize("size", [0, 1, 3 << 20])
-def test_sha256_is_that_of_the_content(tmp_path: Path, size: int) -> None:
-    content = bytes(range(256)) * (size // 256) if size > 1 else b"x" * size
-    (tmp_path / "weights.pt").write_bytes(content)
-    assert sha256_of(tmp_path / "weights.pt") == hashlib.sha256(content).hexdigest()
-
-
-def test_sha256_of_a_missing_file_names_it(tmp_path: Path) -> None:
-    with pytest.raises(MissingFileError, match=r"nothing\.pt"):
-        sha256_of(tmp_path / "nothing.pt")
 
 
 def test_config_is_readable_json_whatever_it_holds(tmp_path: Path) -> None:
@@ -62,14 +49,6 @@ def test_config_is_readable_json_whatever_it_holds(tmp_path: Path) -> None:
     assert written["object"] == "cpu"
     assert "(100, 100)" in written["large"]
     assert len(written["large"]) < 100
-
-
-def test_a_file_is_replaced_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
-    path = tmp_path / "table.md"
-    replace_file(path, "old")
-    replace_file(path, b"new")
-    assert [file.name for file in tmp_path.iterdir()] == ["table.md"]
-    assert path.read_bytes() == b"new"
 
 
 def test_an_output_folder_that_is_a_file_is_an_input_error(tmp_path: Path) -> None:

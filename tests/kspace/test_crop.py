@@ -82,6 +82,13 @@ def test_filling_keeps_the_samples_and_cropping_halves_their_nyquist_component(n
     torch.testing.assert_close(fourier_resample(filled, n, 0), x - 0.5 * nyquist, rtol=0, atol=1e-12)
 
 
+@given(st.integers(1, 6), offsets)
+def test_a_shifted_nyquist_wave_is_damped_by_the_cosine(half: int, offset: float) -> None:
+    wave = (-1.0) ** torch.arange(2 * half, dtype=torch.float64)
+    expected = wave * np.cos(np.pi * offset)
+    torch.testing.assert_close(fourier_resample(wave, 2 * half, 0, offset), expected, rtol=0, atol=1e-12)
+
+
 def test_same_size_without_a_shift_is_untouched() -> None:
     x = noise(2, 6, dtype=torch.float32)
     assert torch.equal(fourier_resample(x, 6, 1), x)

@@ -1,0 +1,118 @@
+"""Commands in processes of their own: exit codes, the README as written, two processes under torchrun."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import pytest
+from tiny_scans import AFFINE, tiny_volume
+
+ROOT = Path(__file__).resolve().parents[2]
+BUNDLE = ROOT / "bundles" / "brain_mri_espcn"
+SHORT = ["--max_epochs", "1", "--patches_per_epoch", "64", "--amp", "false"]
+
+pytestmark = pytest.mark.slow
+
+
+def _blocks() -> list[str]:
+    return re.findall(r"^```bash\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+
+
+def _run(command: list[str], folder: Path = BUNDLE) -> subprocess.CompletedProcess[str]:
+    # The package comes from the folder of the repository, wherever the environment is.
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def _bundle(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return _run([sys.executable, "-m", "monai.bundle", "run", *arguments])
+
+
+def _torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0"]
+    return _run([*command, "-m", "monai.bundle", "run", *arguments])
+
+
+def _table(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
+def test_readme_has_two_commands_of_one_line_that_set_up_by_themselves() -> None:
+    blocks = _blocks()
+    assert len(blocks) == 2
+    for block in blocks:
+        assert len(block.strip().splitlines()) == 1
+        assert block.startswith("python3 -m venv .venv && .venv/bin/pip install -q -c constraints.txt -e ")
+    assert blocks[1].strip().endswith("-m pytest -q -n 2")
+
+
+def test_main_job_of_the_readme_runs_as_written_but_shorter(tmp_path: Path) -> None:
+    main_job = _blocks()[0].strip().split(" && ", 3)[3]
+    commands = main_job.replace("../../.venv/bin/python", sys.executable).split(" && ")
+    assert len(commands) == 2
+    for command in commands:
+        ended = _run(["bash", "-c", f"{command} --output_dir {tmp_path} {' '.join(SHORT)}"])
+        assert ended.returncode == 0, ended.stderr
+    assert "Difference from cubic" in ended.stderr
+    assert (tmp_path / "pictures" / "colin27.png").stat().st_size > 10_000
+    assert [row["method"] for row in _table(tmp_path / "metrics.csv")][-1] == "model"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["inference", "--config_file", "configs/inference.json", "--input", "/nowhere.nii"], 1, "/nowhere.nii"),
+        (["training", "--config_file", "configs/train.json", "--lerning_rate", "1"], 2, "did you mean --learning_rate"),
+    ],
+)
+def test_errors_are_one_message_and_an_exit_code(arguments: list[str], code: int, said: str, tmp_path: Path) -> None:
+    ended = _bundle(*arguments, "--output_dir", str(tmp_path / "out"))
+    assert ended.returncode == code
+    assert "Traceback" not in ended.stderr
+    last = ended.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: ")
+    assert said in last
+    assert not list(tmp_path.glob("out/*"))
+
+
+def test_run_is_the_id_of_the_model_zoo(tmp_path: Path) -> None:
+    nib.save(nib.Nifti1Image(tiny_volume(0), AFFINE), tmp_path / "scan.nii.gz")
+    options = ["--input", str(tmp_path / "scan.nii.gz"), "--output_dir", str(tmp_path), "--amp", "false"]
+    ended = _bundle("--config_file", "configs/inference.json", *options)
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "scan_sr.nii.gz").is_file()
+
+
+def test_two_processes_give_the_figures_of_one(tmp_path: Path, tiny_dataset: dict[str, str]) -> None:
+    data = [word for key, value in tiny_dataset.items() for word in (f"--{key}", value)]
+    options = [*data, *SHORT, "--patch_size", "[24,24]"]
+    one, two = str(tmp_path / "one"), str(tmp_path / "two")
+    train, evaluate = "configs/train.json", "configs/evaluate.json"
+    ended = [
+        _bundle("training", "--config_file", train, "--output_dir", one, *options),
+        _torchrun(
+            "training", "--config_file", f"['{train}','configs/multi_gpu_train.json']", "--output_dir", two, *options
+        ),
+    ]
+    assert [e.returncode for e in ended] == [0, 0], ended[1].stderr
+    curves = [_table(Path(out) / "curves.csv")[0] for out in (one, two)]
+    for key in ("loss", "validation_psnr", "validation_ssim"):
+        assert float(curves[1][key]) == pytest.approx(float(curves[0][key]), rel=2e-3), key
+
+    options = [*data, "--amp", "false", "--checkpoint", f"{one}/model.pt"]
+    files = f"['{train}','{evaluate}','configs/multi_gpu_evaluate.json']"
+    ended = [
+        _bundle("evaluating", "--config_file", f"['{train}','{evaluate}']", "--output_dir", one, *options),
+        _torchrun("evaluating", "--config_file", files, "--output_dir", two, *options),
+    ]
+    assert [e.returncode for e in ended] == [0, 0], ended[1].stderr
+    tables = [_table(Path(out) / "metrics.csv") for out in (one, two)]
+    for row in (row for table in tables for row in table):
+        row.pop("seconds")
+    assert tables[0] == tables[1]
