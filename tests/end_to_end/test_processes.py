@@ -35,7 +35,7 @@ def _bundle(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def _torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=0"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
     return _run([*command, "-m", "monai.bundle", "run", *arguments])
 
 
