@@ -3,6 +3,7 @@
 from custom.data.geometry import affine_distance, field_of_view_corners, slab_bounds
 from custom.data.inputs import ScanDataset
 from custom.data.intensity import foreground_mask, intensity_scale
+from custom.data.loader import PrefetchLoader
 from custom.data.manifest import Manifest, load_manifest, sample_folder
 from custom.data.manifest_schema import known_manifests, manifest_folder, read_manifest
 from custom.data.patches import PatchSampler, RandomPatches
@@ -15,6 +16,7 @@ from custom.data.writers import check_output_dir, result_path, result_paths, wri
 __all__ = [
     "Manifest",
     "PatchSampler",
+    "PrefetchLoader",
     "RandomPatches",
     "ScanDataset",
     "ScanReader",

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
+from monai.utils import ensure_tuple
 from torch import Tensor
 from torch.utils.data import Dataset, DistributedSampler
 
@@ -65,7 +66,12 @@ class RandomPatches(Dataset[dict[str, Tensor]]):
         patches_per_epoch: int = 3200,
         seed: int = 0,
     ) -> None:
+        patch_size = ensure_tuple(patch_size)
         _check_patch_size(patch_size, scale_factor)
+        if seed is None:
+            raise UsageError("seed is null; patches are drawn by number, so give a whole number")
+        if context_slices % 2 == 0:
+            raise UsageError(f"context_slices is {context_slices}; give an odd number, the middle is the result")
         self.data = data
         self.patch_size = tuple(patch_size)
         self.border = (0,) * len(patch_size) if border is None else tuple(border)
@@ -133,9 +139,16 @@ class PatchSampler(DistributedSampler[int]):
 
     MONAI's engines call `set_epoch`. Rank r of w takes the patches r, r + w, ...: the ranks together see what one
     process would see.
+
+    Args:
+        dataset: the patches.
+        batch_size: of all processes together.
+
+    Raises:
+        UsageError: when the processes cannot share batch and epoch evenly.
     """
 
-    def __init__(self, dataset: RandomPatches) -> None:
+    def __init__(self, dataset: RandomPatches, batch_size: int) -> None:
         together = dist.is_available() and dist.is_initialized()
         super().__init__(
             dataset,
@@ -144,6 +157,11 @@ class PatchSampler(DistributedSampler[int]):
             shuffle=False,
             drop_last=True,
         )
+        if batch_size % self.num_replicas or len(dataset) % self.num_replicas:
+            raise UsageError(
+                f"batch_size {batch_size} and patches_per_epoch {len(dataset)} are those of all processes together: "
+                f"give multiples of {self.num_replicas}, their number"
+            )
 
     def __iter__(self) -> Iterator[int]:
         first = self.epoch * self.num_samples * self.num_replicas

@@ -80,11 +80,14 @@ def read_scan(path: str | os.PathLike[str], allow_constant: bool = False) -> Met
     return MetaTensor(tensor, affine=torch.from_numpy(scan.affine), meta=_meta(scan, file))
 
 
-def list_scans(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) -> list[str]:
+def list_scans(
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], output_dir: str | os.PathLike[str] | None = None
+) -> list[str]:
     """List the scans that a file, a folder (with its folders) or a list of both names, sorted within each folder.
 
     Hidden files and files of an unknown kind in a folder are passed over; a file that is named itself must be of a
-    known kind. A scan that is named twice is listed once.
+    known kind. A scan that is named twice is listed once. Results of an earlier run are no scans: in a folder, what
+    lies in `output_dir`, or there is called `<name>_sr` beside `<name>`, is passed over.
 
     Raises:
         MissingFileError: for a path that is not there.
@@ -95,7 +98,8 @@ def list_scans(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) 
     for entry in given:
         place = Path(entry)
         if place.is_dir():
-            found.update(dict.fromkeys(map(str, _scans_in(place))))
+            scans = _scans_in(place)
+            found.update(dict.fromkeys(str(scan) for scan in scans if not _is_result(scan, place, output_dir)))
         else:
             _format_of(place)
             found[str(place)] = None
@@ -103,6 +107,16 @@ def list_scans(path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) 
         words = ", ".join(map(str, given)) or "an empty list"
         raise InputError(f"{words}: no scan found; known kinds are {', '.join(known_suffixes())}")
     return list(found)
+
+
+def _is_result(scan: Path, folder: Path, output_dir: str | os.PathLike[str] | None) -> bool:
+    if output_dir is None or not scan.resolve().is_relative_to(Path(output_dir).resolve()):
+        return False
+    if not folder.resolve().is_relative_to(Path(output_dir).resolve()):
+        return True
+    ending = scan_suffix(scan)
+    stem = scan.name[: -len(ending)]
+    return stem.endswith("_sr") and any(scan.with_name(stem[:-3] + e).exists() for e in known_suffixes())
 
 
 class ScanReader(ImageReader):

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from custom.errors import UsageError
+
 __all__ = ["slices_to_volume", "volume_to_slices"]
 
 
@@ -49,5 +51,5 @@ def slices_to_volume(slices: Tensor, slice_axis: int = -1, spatial_dims: int = 3
 
 def _spatial_axis(slice_axis: int) -> int:
     if not -3 <= slice_axis < 3:
-        raise ValueError(f"slice_axis: {slice_axis} is not an axis of a volume; give 0 to 2, or -3 to -1")
+        raise UsageError(f"slice_axis: {slice_axis} is not an axis of a volume; give 0 to 2, or -3 to -1")
     return slice_axis % 3

@@ -46,8 +46,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(
-            f"{path}: not a file of plain tensors, and nothing else is loaded, because it could run code; "
-            "save the network's state_dict() instead"
+            f"{path}: not a checkpoint, or one that holds more than plain tensors; such are not loaded, because they "
+            "could run code: save the network's state_dict() instead"
         ) from error
     except (RuntimeError, EOFError, OSError, SafetensorError, zipfile.BadZipFile, ValueError, KeyError) as error:
         raise InputError(f"{path}: truncated, or not a checkpoint; fetch or write it again") from error
@@ -95,6 +95,14 @@ def load_weights(network: Network, checkpoint: str | Path | None) -> Network:
             content = content[entry]
             break
     expected = network.state_dict()
+    theirs, ours = _architecture(content), _architecture(expected)
+    if theirs and ours and theirs != ours:
+        raise InputError(
+            f"{checkpoint}: weights of another network: the file is of {theirs!r}, the config of {ours!r}; give the "
+            "scale_factor, context_slices and overlay that it was trained with, or another --checkpoint"
+        )
+    if ours:
+        content.setdefault("architecture", expected["architecture"])
     problems = [f"{name} is missing" for name in expected.keys() - content.keys()]
     problems += [f"{name} is unknown" for name in content.keys() - expected.keys()]
     for name in expected.keys() & content.keys():
@@ -114,9 +122,24 @@ def load_weights(network: Network, checkpoint: str | Path | None) -> Network:
     return network
 
 
+def _architecture(state: Mapping[str, Any]) -> str:
+    """Read what a network says of itself beside its parameters; "" where it says nothing."""
+    text = state.get("architecture")
+    return bytes(text.to(torch.uint8).tolist()).decode(errors="replace") if isinstance(text, Tensor) else ""
+
+
 def choose_checkpoint(output_dir: str | Path, bundle_root: str | Path, model_name: str = "model") -> str:
-    """Name the weights to evaluate when none are named: those trained into `output_dir`, else the bundle's own."""
+    """Name the weights to evaluate when none are named: those trained into `output_dir`, else the bundle's own.
+
+    Raises:
+        MissingFileError: when a training ended before its first validation.
+    """
     trained = Path(output_dir) / "model.pt"
+    if not trained.is_file() and trained.with_name("last.pt").is_file():
+        raise MissingFileError(
+            f"{trained}: not there, although a training wrote last.pt: it was never validated; train on with --resume "
+            "true, or name the weights by --checkpoint"
+        )
     chosen = trained if trained.is_file() else Path(bundle_root) / "models" / f"{model_name}.pt"
     logger.info("weights: %s", chosen)
-    return str(chosen)
+    return str(chosen.resolve())

@@ -19,8 +19,8 @@ class PatchPairs:
     """Degrade high-resolution patches and crop the border: a `prepare_batch` of MONAI's trainers.
 
     Takes {"label": `(B, C, *(patch + 2 * border))`}, returns the low-resolution `(B, C, *(patch / s))` and the
-    high-resolution `(B, 1, *patch)` of the middle channel. What is returned is the same region of the degraded whole
-    image, because the border is what the degradation reads.
+    high-resolution `(B, 1, *patch)` of the middle channel. Voxels at the patch's edge see their true neighbours,
+    because the border is what the degradation reads; the low-resolution grid begins at the patch.
 
     Args:
         degradation: on as many axes as a patch has. One that reads the whole image takes the patch as the image.

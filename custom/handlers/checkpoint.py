@@ -10,9 +10,9 @@ import torch
 from ignite.engine import Engine, Events
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
-from custom.data.weights import read_checkpoint, save_checkpoint
+from custom.data.weights import load_weights, read_checkpoint, save_checkpoint
 from custom.errors import InputError, MissingFileError, UsageError
 from custom.handlers.hooks import is_first_rank
 
@@ -37,7 +37,8 @@ class TrainingCheckpoint:
         output_dir: where the files go.
         network: what is trained, not wrapped for several processes.
         optimizer: of the training.
-        lr_scheduler: of the training; its length comes from the config, so that a resumed run may be longer.
+        lr_scheduler: of the training; its length and learning rate come from the config, so that a resumed run may be
+            longer or slower.
         evaluator: whose `state.best_metric` is watched.
         patience: how many validations without a better key metric end the training; None never ends it.
         resume: True continues from `last.pt`.
@@ -74,13 +75,28 @@ class TrainingCheckpoint:
             if not self.last.is_file():
                 raise MissingFileError(f"{self.last}: not there, so there is no run to resume; leave resume out")
             engine.add_event_handler(Events.STARTED, self._restore)
+        else:
+            engine.add_event_handler(Events.STARTED, self._forget)
+        if engine.state.max_epochs is None or engine.state.max_epochs < 1:
+            raise UsageError(f"max_epochs is {engine.state.max_epochs}; give 1 or more")
         self.evaluator.add_event_handler(Events.EPOCH_COMPLETED, self._validated)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._save)
+
+    def _forget(self, engine: Engine) -> None:
+        # What an earlier run left must not be resumed or evaluated as if it were of this one.
+        if is_first_rank():
+            self.best.unlink(missing_ok=True)
+            self.last.unlink(missing_ok=True)
 
     def _validated(self, engine: Engine) -> None:
         self._validations += 1
 
     def _save(self, engine: Engine) -> None:
+        if not all(torch.isfinite(parameter).all() for parameter in self.network.parameters()):
+            raise InputError(
+                f"training stopped: the weights are not finite after epoch {engine.state.epoch}; the checkpoints "
+                "before are kept. Go on with --resume true and a smaller --learning_rate"
+            )
         state = self.evaluator.state
         if self._validations:
             self._validations = 0
@@ -109,6 +125,18 @@ class TrainingCheckpoint:
             logger.info("stopped early: %d validations without a better %s", self.patience, state.key_metric_name)
             engine.terminate()
 
+    def _set_schedule(self, rates: list[float], position: int) -> None:
+        """Move the schedule of this config, with its length and its learning rate, to a position."""
+        schedule = self.lr_scheduler
+        schedule.last_epoch = position
+        if isinstance(schedule, LambdaLR):
+            now = [rate * shape(position) for rate, shape in zip(rates, schedule.lr_lambdas, strict=True)]
+        else:
+            closed_form = getattr(schedule, "_get_closed_form_lr", None)
+            now = closed_form() if closed_form else [group["lr"] for group in self.optimizer.param_groups]
+        for group, rate, lr in zip(self.optimizer.param_groups, rates, now, strict=True):
+            group.update(initial_lr=rate, lr=lr)
+
     def _restore(self, engine: Engine) -> None:
         saved: dict[str, Any] = read_checkpoint(self.last)
         try:
@@ -118,9 +146,10 @@ class TrainingCheckpoint:
                     f"{self.last} is of a run with {saved['epoch_length']} iterations an epoch, this one has "
                     f"{engine.state.epoch_length}: resume with the same patches_per_epoch and batch_size"
                 )
-            self.network.load_state_dict(saved["network"])
+            load_weights(self.network, self.last)
+            rates = [group["initial_lr"] for group in self.optimizer.param_groups]
             self.optimizer.load_state_dict(saved["optimizer"])
-            self.lr_scheduler.last_epoch = saved["schedule_position"]
+            self._set_schedule(rates, saved["schedule_position"])
             self.evaluator.state.best_metric = saved["best_metric"]
             self.evaluator.state.best_metric_epoch = saved["best_metric_epoch"]
             self._without_gain = saved["validations_without_gain"]

@@ -101,7 +101,8 @@ def _item(output: Mapping[str, Any], batch: Mapping[str, Any]) -> EvaluatedItem:
     name = meta.get("filename_or_obj")
     return EvaluatedItem(
         subject=subject,
-        key=str(name) if name else None,
+        # Slabs of one file are scans of their own.
+        key=f"{name}{batch.get('slab', '')}" if name else None,
         image=_plain(output["image"]) if output.get("image") is not None else None,
         label=label,
         pred=pred[tuple(slice(n) for n in label.shape)],

@@ -205,6 +205,8 @@ class MLflowRun:
         found: dict[Path, None] = {}
         for pattern in map(str, patterns):
             path = self.output_dir / pattern  # an absolute path stays as it is
+            if not path.exists() and Path(pattern).is_file():
+                path = Path(pattern).resolve()
             matches = [path] if path.exists() else [] if Path(pattern).is_absolute() else self.output_dir.glob(pattern)
             for match in sorted(matches):
                 files = sorted(match.rglob("*")) if match.is_dir() else [match]

@@ -40,6 +40,9 @@ class Tiles(Inferer):
         scale_factor: int | Sequence[int] = 1,
         inferer: Inferer | None = None,
     ) -> None:
+        for name, value in (("tile_size", tile_size), ("halo", halo)):
+            if value is not None and not all(isinstance(number, int) for number in ensure_tuple(value)):
+                raise UsageError(f"{name} is {value!r}; give whole numbers of input voxels")
         if tile_size is not None and min(ensure_tuple(tile_size)) < 1:
             raise UsageError(f"tile_size is {tile_size}; give a positive number of input voxels, or none for one piece")
         if min(ensure_tuple(halo)) < 0:

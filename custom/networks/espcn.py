@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from custom.errors import UsageError
+
 __all__ = ["ACTIVATIONS", "ESPCN"]
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
@@ -33,7 +35,7 @@ class ESPCN(nn.Module):
             missing. None is the published form.
 
     Raises:
-        ValueError: for an unknown activation or an even number of input channels.
+        UsageError: for an unknown activation or an even number of input channels.
 
     Source: Shi et al. 2016, "Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel
     Convolutional Neural Network", with the kernel sizes 5, 3, 3, 3 and the orthogonal initialisation of project
@@ -44,19 +46,23 @@ class ESPCN(nn.Module):
         self,
         scale_factor: int = 4,
         in_channels: int = 1,
-        activation: str = "relu",
+        activation: str = "leaky_relu",
         last_activation: str | None = None,
         skip: nn.Module | None = None,
     ) -> None:
         super().__init__()
         for name in (activation, last_activation):
             if name is not None and name not in ACTIVATIONS:
-                raise ValueError(f"activation is {name!r}; choose one of {', '.join(ACTIVATIONS)}")
+                raise UsageError(f"activation is {name!r}; choose one of {', '.join(ACTIVATIONS)}")
         if in_channels % 2 == 0:
-            raise ValueError(
+            raise UsageError(
                 f"in_channels is {in_channels}; neighbouring slices need an odd number, the middle is enlarged"
             )
         self.middle = in_channels // 2
+        # Activations and skip have no parameters: without this text, weights of another form would load unnoticed.
+        architecture = f"ESPCN x{scale_factor}, {in_channels} input channels, {activation}, "
+        architecture += f"{last_activation or 'linear'} end, {'residual of a skip' if skip else 'no skip'}"
+        self.register_buffer("architecture", torch.tensor(list(architecture.encode()), dtype=torch.uint8))
         last = nn.Conv2d(32, scale_factor**2, 3, padding=1)
         self.body = nn.Sequential(
             nn.Conv2d(in_channels, 64, 5, padding=2),

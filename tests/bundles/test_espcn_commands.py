@@ -57,7 +57,9 @@ def trained(run_bundle: Run, tiny_dataset: dict[str, str], tmp_path: Path) -> Pa
 
 
 def test_training_leaves_weights_curves_and_the_config(trained: Path) -> None:
-    assert {"model.pt", "last.pt", "curves.csv", "curves.png", "config.json"} <= {p.name for p in trained.iterdir()}
+    assert {"model.pt", "last.pt", "curves.csv", "curves.png", "training_config.json"} <= {
+        p.name for p in trained.iterdir()
+    }
     rows = _table(trained / "curves.csv")
     assert [row["epoch"] for row in rows] in (["1", "2"], ["1.0", "2.0"])
     assert all(float(row["validation_psnr"]) > 10 for row in rows)
@@ -289,6 +291,7 @@ def test_wrong_use_of_inference(run_bundle: Run, scan: Path, tmp_path: Path) -> 
     assert "scale_factor" in refusal(scale_factor=3)
     (tmp_path / "half.pt").write_bytes(b"PK\x03\x04 half a zip")
     assert "half.pt" in refusal(checkpoint=str(tmp_path / "half.pt"))
+    assert "slice_axis" in refusal(slice_axis=5)
     assert "amp" in refusal(**{"inferer#inferer#inferer#inferer#amp": "often"})
     run_bundle(BUNDLE, "inference", "inference", input=str(scan), output_dir=out)
     assert "--overwrite true" in refusal()
@@ -314,6 +317,10 @@ def test_wrong_use_of_training(run_bundle: Run, tiny_dataset: dict[str, str], tm
         path.write_text(json.dumps({**manifest, **change}))
         assert expected in refusal(data_manifest=str(path))
     assert "multiples of the scale factor" in refusal(patch_size=[22, 24])
+    assert "patch_size" in refusal(patch_size=24)
+    assert "at least batch_size" in refusal(patches_per_epoch=3)
+    assert "max_epochs" in refusal(max_epochs=0)
+    assert "seed" in refusal(seed=None)
     broken = tmp_path / "broken"
     shutil.copytree(tiny_dataset["dataset_dir"], broken)
     for name in ("sub-0", "sub-1"):
@@ -332,3 +339,55 @@ def test_an_output_folder_with_a_run_is_not_overwritten(
     words = _refusal(run_bundle, "training", "train", output_dir=str(trained), **tiny_dataset, **SHORT)
     assert "holds results already" in words
     assert (trained / "last.pt").read_bytes() == before
+
+
+def test_a_resumed_run_may_be_longer_and_follows_the_schedule_of_its_config(
+    run_bundle: Run, tiny_dataset: dict[str, str], tmp_path: Path, trained: Path
+) -> None:
+    options = {**tiny_dataset, **SHORT, "max_epochs": 4}
+    run_bundle(BUNDLE, "training", "train", output_dir=str(trained), resume=True, **options)
+    run_bundle(BUNDLE, "training", "train", output_dir=str(tmp_path / "whole"), **options)
+    rates = [[row["learning_rate"] for row in _table(out / "curves.csv")] for out in (trained, tmp_path / "whole")]
+    assert rates[0][2:] == rates[1][2:]
+    options = {**options, "max_epochs": 5, "learning_rate": 1e-4}
+    run_bundle(BUNDLE, "training", "train", output_dir=str(trained), resume=True, **options)
+    assert float(_table(trained / "curves.csv")[-1]["learning_rate"]) < 1e-4
+
+
+def test_an_overwritten_run_leaves_nothing_to_resume(
+    run_bundle: Run, tiny_dataset: dict[str, str], trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(self: PatchPairs, *arguments: Any, **more: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(PatchPairs, "__call__", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run_bundle(BUNDLE, "training", "train", output_dir=str(trained), overwrite="true", **tiny_dataset, **SHORT)
+    assert not list(trained.glob("*.pt"))
+
+
+def test_masks_of_a_manifest_are_the_foreground(run_bundle: Run, tiny_dataset: dict[str, str], tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    shutil.copytree(tiny_dataset["dataset_dir"], folder)
+    for path in sorted(folder.glob("sub-?.nii.gz")):
+        mask = np.zeros((34, 41, 5), np.uint8)
+        mask[10:20, 10:30] = 1
+        nib.save(nib.Nifti1Image(mask, AFFINE), folder / f"mask_{path.name}")
+    manifest = json.loads((folder / "tiny.json").read_text())
+    (folder / "tiny.json").write_text(json.dumps({**manifest, "mask_pattern": "mask_{subject}.nii.gz"}))
+    data = {"dataset_dir": str(folder), "data_manifest": str(folder / "tiny.json")}
+    run_bundle(BUNDLE, "training", "train", output_dir=str(tmp_path / "out"), **data, **SHORT)
+    run_bundle(BUNDLE, "evaluating", "train", "evaluate", output_dir=str(tmp_path / "out"), **data)
+    run_bundle(BUNDLE, "evaluating", "train", "evaluate", output_dir=str(tmp_path / "found"), **tiny_dataset)
+    masked, found = (_table(tmp_path / name / "metrics.csv") for name in ("out", "found"))
+    cubic = [next(row for row in table if row["method"] == "cubic") for table in (masked, found)]
+    assert cubic[0]["psnr"] == cubic[1]["psnr"]
+    assert cubic[0]["psnr_foreground"] != cubic[1]["psnr_foreground"]
+
+
+@pytest.mark.parametrize("place", ["out", "."])
+def test_results_are_no_scans_of_the_next_run(run_bundle: Run, scan: Path, place: str) -> None:
+    options = {"input": str(scan.parent), "output_dir": str(scan.parent / place), "overwrite": "true"}
+    for _ in range(2):
+        run_bundle(BUNDLE, "inference", "inference", **options)
+    assert len(list(scan.parent.rglob("*.nii.gz"))) == 2

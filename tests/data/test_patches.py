@@ -52,7 +52,7 @@ def test_a_patch_depends_on_seed_and_index_alone() -> None:
 
 def test_epochs_differ_and_a_resumed_epoch_is_the_same() -> None:
     patches = _patches(_volume(16, 16, 8), [8, 8], AreaMean(4, spatial_dims=2), patches_per_epoch=4)
-    sampler = PatchSampler(patches)
+    sampler = PatchSampler(patches, 2)
     loader = DataLoader(patches, sampler=sampler, batch_size=2)
     epochs = []
     for epoch in (1, 2, 2):

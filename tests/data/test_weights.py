@@ -11,6 +11,7 @@ from torch import nn
 
 from custom.data.weights import choose_checkpoint, load_weights, read_checkpoint, save_checkpoint
 from custom.errors import InputError, MissingFileError
+from custom.networks import ESPCN
 
 
 def _network(outputs: int = 2) -> nn.Module:
@@ -101,6 +102,21 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, mon
 
 
 def test_trained_weights_go_before_the_shipped_ones(tmp_path: Path) -> None:
-    assert choose_checkpoint(tmp_path, "bundle", "model_3") == str(Path("bundle/models/model_3.pt"))
+    assert choose_checkpoint(tmp_path, "bundle", "model_3") == str(Path("bundle/models/model_3.pt").resolve())
     (tmp_path / "model.pt").touch()
     assert choose_checkpoint(tmp_path, "bundle", "model_3") == str(tmp_path / "model.pt")
+
+
+def test_a_training_that_was_never_validated_is_not_evaluated_with_the_shipped_weights(tmp_path: Path) -> None:
+    (tmp_path / "last.pt").touch()
+    with pytest.raises(MissingFileError, match="never validated"):
+        choose_checkpoint(tmp_path, "bundle")
+
+
+def test_weights_of_a_network_with_other_activations_are_refused(tmp_path: Path) -> None:
+    save_checkpoint(ESPCN(activation="relu", last_activation="relu").state_dict(), tmp_path / "published.pt")
+    with pytest.raises(InputError, match=r"'ESPCN x4, .*relu end, no skip'.*'ESPCN x4, .*linear end, no skip'"):
+        load_weights(ESPCN(), tmp_path / "published.pt")
+    bare = {k: v for k, v in ESPCN().state_dict().items() if k != "architecture"}
+    save_checkpoint(bare, tmp_path / "bare.pt")
+    load_weights(ESPCN(), tmp_path / "bare.pt")

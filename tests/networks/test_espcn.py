@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from custom.degradations import AreaMean
+from custom.errors import UsageError
 from custom.networks import ESPCN
 
 
@@ -71,5 +72,5 @@ def test_autocast_agrees_with_float32() -> None:
 
 @pytest.mark.parametrize("arguments", [{"activation": "rellu"}, {"last_activation": "none"}, {"in_channels": 2}])
 def test_wrong_arguments_are_named(arguments: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=str(next(iter(arguments.values())))):
+    with pytest.raises(UsageError, match=str(next(iter(arguments.values())))):
         ESPCN(**arguments)  # type: ignore[arg-type]
