@@ -2,6 +2,7 @@
 
 from custom.handlers.checkpoint import TrainingCheckpoint
 from custom.handlers.comparison import ComparisonTable, compare
+from custom.handlers.inference_report import InferenceReport
 from custom.handlers.learning_curves import LearningCurves
 from custom.handlers.mlflow_run import MLflowMetrics, MLflowRun
 from custom.handlers.nan_guard import NanGuard
@@ -12,6 +13,7 @@ from custom.handlers.subject_metrics import SubjectMean, SubjectPSNR, SubjectSSI
 
 __all__ = [
     "ComparisonTable",
+    "InferenceReport",
     "LearningCurves",
     "MLflowMetrics",
     "MLflowRun",

@@ -391,3 +391,22 @@ def test_results_are_no_scans_of_the_next_run(run_bundle: Run, scan: Path, place
     for _ in range(2):
         run_bundle(BUNDLE, "inference", "inference", **options)
     assert len(list(scan.parent.rglob("*.nii.gz"))) == 2
+
+
+def test_report_adds_figures_and_a_picture_for_each_scan(run_bundle: Run, scan: Path, tmp_path: Path) -> None:
+    (scan.parent / "torn.nii.gz").write_bytes(scan.read_bytes()[:2000])
+    options = {"input": str(scan.parent), "output_dir": str(tmp_path / "out"), "report": "true"}
+    assert "torn.nii.gz" in _refusal(run_bundle, "inference", "inference", **options)
+    (line,) = json.loads((tmp_path / "out" / "inference.json").read_text())
+    assert line["scan"] == str(scan)
+    assert line["result"] == str(tmp_path / "out" / "scan_sr.nii.gz")
+    assert line["seconds"] > 0
+    assert line["peak_memory_mib"] > 50
+    image, result = nib.load(scan).get_fdata(), nib.load(line["result"]).get_fdata()
+    again = result.reshape(34, 4, 41, 4, 5).mean((1, 3))
+    scale = np.percentile(image[image > 0.1 * np.percentile(image[image > 0], 99.9)], 99.9)
+    assert line["consistency"] == pytest.approx(np.sqrt(np.mean((again - image) ** 2)) / scale, rel=1e-3)
+    pictures = [path.name for path in (tmp_path / "out" / "pictures").iterdir()]
+    assert len(pictures) == 1
+    with Image.open(tmp_path / "out" / "pictures" / pictures[0]) as picture:
+        assert picture.size[0] > 500
