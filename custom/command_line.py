@@ -22,6 +22,8 @@ from custom.errors import UsageError, input_error_in
 
 __all__ = ["config_as_run", "finish", "flag", "start"]
 
+logger = logging.getLogger(__name__)
+
 
 def start(seed: int | None = 0, distributed: bool = False) -> None:
     """Prepare the process of a bundle command; the first entry of `initialize` in every config.
@@ -129,6 +131,7 @@ def _check_keys(argv: list[str]) -> None:
                 close = difflib.get_close_matches(part, [str(k) for k in known], n=1, cutoff=0.7)
                 if close:
                     raise UsageError(f"--{key}: no such key; did you mean --{'#'.join([*above, close[0]])}?")
+                logger.warning("--%s: no config has this key; it may have no effect", key)
                 break
             known = known[part]
             above.append(part)

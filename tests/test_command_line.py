@@ -43,10 +43,13 @@ def test_misspelt_keys_are_refused_with_the_right_one(
         command_line.start(seed=None)
 
 
-def test_known_and_quite_new_keys_pass(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_known_keys_pass_and_quite_new_ones_are_mentioned(
+    config: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(sys, "argv", _argv(config, "--max_epochs", "5", "--my_remark", "x", "--train#trainer#amp", "1"))
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     command_line.start(seed=None)
+    assert [record.getMessage().split(":")[0] for record in caplog.records] == ["--my_remark", "--train#trainer#amp"]
 
 
 def test_config_as_run_has_the_overrides(config: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
