@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-import torch.distributed as dist
 from ignite.engine import Engine, Events
 from torch import Tensor
 
@@ -20,6 +19,7 @@ from custom.data.slices import slices_to_volume, volume_to_slices
 from custom.data.storage import sha256
 from custom.degradations import UPSAMPLING_METHODS, Degradation
 from custom.errors import InputError, UsageError
+from custom.handlers.hooks import is_first_rank
 from custom.handlers.items import EvaluatedItem, evaluated_items, gather_over_ranks
 from custom.handlers.pictures import comparison_picture, picture_name
 from custom.handlers.run_info import versions
@@ -199,7 +199,7 @@ class ComparisonTable:
             engine.state.metrics.update({f"{method}_{k}": v.mean for k, v in found.items() if not math.isnan(v.mean)})
         gains = summary["difference_from_cubic"][self.model_name]
         engine.state.metrics.update({f"difference_{k}": v.mean for k, v in gains.items() if not math.isnan(v.mean)})
-        if dist.is_available() and dist.is_initialized() and dist.get_rank() != 0:
+        if not is_first_rank():
             return
         write_results(rows, summary, self.output_dir, self._origin())
         _logger.info("%s\n%s", self.output_dir / "table.md", table_markdown(summary))

@@ -6,7 +6,6 @@ Drawn through matplotlib's objects alone, without pyplot: no global state, so it
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from custom.errors import InputError
+from custom.data.storage import whole_file
 from custom.handlers.planes import Plane, foreground_box, plane_of
 
 __all__ = ["comparison_picture", "detail_box", "picture_name"]
@@ -90,16 +89,8 @@ def comparison_picture(
     inside = np.ones(arrays["HR"].shape, bool) if mask is None else _array(mask) > 0
     figure = _draw(arrays, scores, inside, affine, slice_axis, title, font_size)
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            figure.savefig(temporary, format="png", dpi=dpi, facecolor=_BACKGROUND)
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as err:
-        raise InputError(f"{path}: the picture cannot be written ({err}); choose another output_dir") from err
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=dpi, facecolor=_BACKGROUND)
     return path
 
 

@@ -155,16 +155,9 @@ def write_results(rows: Sequence[Row], summary: Summary, output_dir: str | Path,
     writer.writerows({k: "" if _is_nan(v) else v for k, v in row.items()} for row in rows)
     document = json.dumps(_plain({**summary, **origin}), indent=2, allow_nan=False, ensure_ascii=False)
     folder = Path(output_dir)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in (
-            ("metrics.csv", text.getvalue()),
-            ("summary.json", document + "\n"),
-            ("table.md", "# Results\n\n" + table_markdown(summary)),
-        ):
-            replace_file(folder / name, content)
-    except OSError as err:
-        raise InputError(f"output_dir: {folder} cannot be written ({err}); choose another folder") from err
+    replace_file(folder / "metrics.csv", text.getvalue())
+    replace_file(folder / "summary.json", document + "\n")
+    replace_file(folder / "table.md", "# Results\n\n" + table_markdown(summary))
 
 
 def _table(methods: Mapping[str, Mapping[str, Interval]], metrics: Sequence[str], signed: bool) -> str:
