@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import json
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,6 +34,9 @@ _SAME_PLACE_MM = 0.01
 # A qform that is off by more of a voxel than this at the corners of the field of view is not the affine's.
 _LARGEST_QFORM_ERROR_VOXELS = 0.05
 _QUATERNION = ("quatern_b", "quatern_c", "quatern_d")
+_MILLISECONDS = {"sec": 1000.0, "msec": 1.0, "usec": 0.001}
+# A NIfTI header has one step for all frames; times further than this part of a step from it are worth a word.
+_LARGEST_UNEVENNESS = 0.05
 
 
 def check_nifti_header(path: Path) -> None:
@@ -48,6 +52,8 @@ def check_nifti_header(path: Path) -> None:
 def read_nifti(path: Path) -> StoredScan:
     """Read a NIfTI-1 or -2 file, slope and intercept applied, in float32.
 
+    A fourth axis is one of frames; a single one is dropped. Their axis is "time" where the header has a unit of time.
+
     The sform wins where both forms are set and differ; where none is set, nibabel's own guess from the voxel sizes is
     taken. Both are said as warnings.
 
@@ -62,8 +68,9 @@ def read_nifti(path: Path) -> StoredScan:
         # float32 throughout: half the memory of nibabel's default, and finer than any scanner's integers.
         with np.errstate(over="ignore", invalid="ignore"):
             array = whole.get_fdata(caching="unchanged", dtype=np.float32)
+        shape = _shape(image.shape)
         return StoredScan(
-            array=array.reshape(_spatial_shape(image.shape)),
+            array=array.reshape(shape),
             affine=affine,
             kind="nifti",
             stored_dtype=header.get_data_dtype().newbyteorder("=").name,
@@ -73,6 +80,7 @@ def read_nifti(path: Path) -> StoredScan:
                 "scl_inter": float(image.dataobj.inter),
                 "xform_code": int(header["sform_code"]) or int(header["qform_code"]),
                 "xyz_unit": header.get_xyzt_units()[0],
+                **_frames(header, shape),
             },
         )
 
@@ -86,11 +94,15 @@ def write_nifti(
     xform_code: int = 1,
     xyz_unit: str = "mm",
     shown_as: str = "",
+    frame_axis: str = "",
+    frame_values: Sequence[float] = (),
+    time_unit: str = "sec",
 ) -> None:
     """Write an array as it is (its own dtype) with sform and qform set to one affine.
 
     Args:
-        array: (*spatial), two or three axes, in stored units: the slope is not applied, only noted in the header.
+        array: (*spatial), two or three axes, or (i, j, k, frames), in stored units: the slope is not applied, only
+            noted in the header.
         affine: 4x4, voxel index to RAS+ world.
         path: `.nii` or `.nii.gz`.
         scl_slope: what a reader multiplies the stored values by.
@@ -98,14 +110,23 @@ def write_nifti(
         xform_code: NIfTI code for both forms; 1 is the scanner's own frame, 4 is MNI. 0 (unknown) becomes 1.
         xyz_unit: unit of the affine.
         shown_as: what the file is called in warnings, if `path` is a temporary name.
+        frame_axis: "time" for frames whose values are in ms; others are written without a unit.
+        frame_values: one a frame. The header has a first value and a step only: uneven ones are evened out and said.
+        time_unit: of the header, "sec", "msec" or "usec".
     """
     image = nib.Nifti1Image(array, affine, dtype=array.dtype)
     header = image.header
     code = xform_code if xform_code > 0 else 1
-    header.set_xyzt_units(xyz_unit if xyz_unit in ("mm", "meter", "micron") else "mm", "sec")
+    time_unit = time_unit if time_unit in _MILLISECONDS else "sec"
+    is_timed = array.ndim < 4 or frame_axis == "time"
+    header.set_xyzt_units(
+        xyz_unit if xyz_unit in ("mm", "meter", "micron") else "mm", time_unit if is_timed else "unknown"
+    )
     image.set_sform(affine, code)
     _set_qform(header, affine, code, array.shape, shown_as or str(path))
     header.set_slope_inter(scl_slope, scl_inter)
+    if array.ndim > 3 and len(frame_values) == array.shape[3]:
+        _set_frames(header, frame_values, _MILLISECONDS[time_unit] if is_timed else 1.0, shown_as or str(path))
     # Not nib.save, which leaves the file open when the disk is full, and writes the time into a gzip file.
     with path.open("wb") as stream:
         if _is_compressed(path):
@@ -150,7 +171,7 @@ def _open(path: Path) -> nib.Nifti1Image:
         raise InputError(f"{path}: the voxels are colours ({stored_type}); one grey value a voxel is needed")
     if np.issubdtype(stored_type, np.complexfloating):
         raise InputError(f"{path}: the voxels are complex numbers ({stored_type}); write the magnitude and give that")
-    check_shape(_spatial_shape(image.shape), path)
+    check_shape(_shape(image.shape), path, largest_dimension=4)
     promised = _promised_bytes(image)
     at_most = path.stat().st_size * (_LARGEST_GZIP_RATIO if _is_compressed(path) else 1)
     if promised > at_most:
@@ -175,11 +196,47 @@ def _decompressed(image: nib.Nifti1Image, path: Path) -> nib.Nifti1Image:
     return type(image).from_bytes(content)
 
 
-def _spatial_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+def _shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Drop trailing axes of size 1 beyond the third: a single time point is a plain volume."""
     while len(shape) > 3 and shape[-1] == 1:
         shape = shape[:-1]
     return shape
+
+
+def _frames(header: nib.Nifti1Header, shape: tuple[int, ...]) -> dict[str, int | str]:
+    """Describe the fourth axis as `StoredScan.header` has it; nothing for a plain volume."""
+    if len(shape) < 4:
+        return {}
+    unit = header.get_xyzt_units()[1]
+    # The shortest decimal number that is this float32: 0.0333 s and not 0.033300001 s.
+    step, start = (float(str(np.float32(value))) for value in (header["pixdim"][4], header["toffset"]))
+    start = start if math.isfinite(start) else 0.0
+    is_timed = unit in _MILLISECONDS and math.isfinite(step) and step > 0
+    if not is_timed and not (math.isfinite(step) and step > 0):
+        step, start = 1.0, 0.0
+    factor = _MILLISECONDS[unit] if is_timed else 1.0
+    return {
+        "frames": shape[3],
+        "frame_axis": "time" if is_timed else "frame",
+        "frame_values": json.dumps([float(f"{(start + step * number) * factor:.9g}") for number in range(shape[3])]),
+        "time_unit": unit,
+    }
+
+
+def _set_frames(header: nib.Nifti1Header, values: Sequence[float], factor: float, shown_as: str) -> None:
+    """Set first value and step of the fourth axis from the values of the frames."""
+    times = np.asarray(values, dtype=np.float64)
+    step = float(times[-1] - times[0]) / (len(times) - 1)
+    uneven = float(np.abs(times - (times[0] + step * np.arange(len(times)))).max())
+    if step <= 0 or uneven > _LARGEST_UNEVENNESS * step:
+        logger.warning(
+            "%s: the frames are not evenly spaced (%s); the NIfTI header can only hold their mean step, %.6g",
+            shown_as,
+            ", ".join(f"{value:g}" for value in times),
+            step,
+        )
+    header["pixdim"][4] = abs(step) / factor
+    header["toffset"] = times[0] / factor
 
 
 def _affine(image: nib.Nifti1Image, path: Path) -> np.ndarray:
@@ -194,7 +251,7 @@ def _affine(image: nib.Nifti1Image, path: Path) -> np.ndarray:
             ) from err
         qform, qform_code = None, 0
     if sform is not None:
-        shape = _spatial_shape(image.shape)
+        shape = _shape(image.shape)[:3]
         both_finite = qform is not None and np.isfinite(qform).all() and np.isfinite(sform).all()
         if both_finite and affine_distance(shape, sform, qform) > _SAME_PLACE_MM:
             logger.warning(

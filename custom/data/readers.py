@@ -66,9 +66,11 @@ def read_scan(path: str | os.PathLike[str], allow_constant: bool = False) -> Met
         allow_constant: take an image of one value, as a mask may be.
 
     Returns:
-        Float32 (1, *spatial), two or three spatial axes, in the source's units. Its meta holds "affine" (4x4 float64,
-        RAS+), "filename_or_obj", "kind" ("nifti" or "image"), "stored_dtype" and what a writer needs: for NIfTI
-        "scl_slope", "scl_inter", "xform_code", "xyz_unit".
+        Float32 (frames, *spatial), contiguous, two or three spatial axes, in the source's units; an ordinary scan has
+        one frame, a cine its phases. Its meta holds "affine" (4x4 float64, RAS+), "filename_or_obj", "kind" ("nifti"
+        or "image"), "stored_dtype", "frames" (how many), "frame_axis" ("", "time", "echo" or "frame"), "frame_values"
+        (JSON list of floats, times in ms) and what a writer needs: for NIfTI "scl_slope", "scl_inter", "xform_code",
+        "xyz_unit" and, of several frames, "time_unit".
 
     Raises:
         MissingFileError: where there is no such file.
@@ -76,7 +78,8 @@ def read_scan(path: str | os.PathLike[str], allow_constant: bool = False) -> Met
     """
     file = Path(path)
     scan = _read(file, allow_constant)
-    tensor = torch.from_numpy(np.ascontiguousarray(scan.array))[None]
+    frames = np.moveaxis(scan.array, -1, 0) if scan.frames > 1 else scan.array[None]
+    tensor = torch.from_numpy(np.ascontiguousarray(frames))
     return MetaTensor(tensor, affine=torch.from_numpy(scan.affine), meta=_meta(scan, file))
 
 
@@ -144,13 +147,16 @@ class ScanReader(ImageReader):
         return file, _read(file, allow_constant=False)
 
     def get_data(self, img: tuple[Path, StoredScan]) -> tuple[np.ndarray, dict[str, Any]]:
-        """Return the array (*spatial) without a channel axis, and its meta data in MONAI's form."""
+        """Return the array (*spatial) or (*spatial, frames), and its meta data in MONAI's form.
+
+        With `LoadImage(ensure_channel_first=True)` the frames are the channels, as in `read_scan`.
+        """
         file, scan = img
         meta = _meta(scan, file)
         meta["affine"] = scan.affine.copy()
         meta["original_affine"] = scan.affine.copy()
-        meta["spatial_shape"] = np.asarray(scan.array.shape)
-        meta["original_channel_dim"] = "no_channel"
+        meta["spatial_shape"] = np.asarray(scan.spatial_shape)
+        meta["original_channel_dim"] = "no_channel" if scan.frames == 1 else -1
         return scan.array, meta
 
 
@@ -164,6 +170,9 @@ def _meta(scan: StoredScan, file: Path) -> dict[str, Any]:
         "space": "RAS",
         "kind": scan.kind,
         "stored_dtype": scan.stored_dtype,
+        "frames": 1,
+        "frame_axis": "",
+        "frame_values": "[]",
         **scan.header,
     }
 

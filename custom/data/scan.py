@@ -21,12 +21,15 @@ class StoredScan:
     """What a file holds, free of its format.
 
     Attributes:
-        array: float32, (*spatial): the axes i, j, k of the affine, or rows and columns of a picture. In the source's
-            units: slope and intercept have been applied.
+        array: float32, (*spatial): the axes i, j, k of the affine, or rows and columns of a picture; with several
+            frames (cine phases, echoes) (*spatial, frames). In the source's units: slope and intercept have been
+            applied.
         affine: 4x4 float64, voxel index to RAS+ world.
         kind: "nifti" or "image".
         stored_dtype: numpy name of the type on disk, such as "int16".
-        header: what a writer needs beyond this, plain numbers and words only, so that it can be collated.
+        header: what a writer needs beyond this, plain numbers and words only, so that it can be collated. With several
+            frames it holds "frames" (how many), "frame_axis" ("time", "echo" or "frame") and "frame_values" (a JSON
+            list of floats: times in ms, or plain numbers where the unit is not known).
     """
 
     array: np.ndarray
@@ -35,6 +38,16 @@ class StoredScan:
     stored_dtype: str
     header: dict[str, float | int | str] = field(default_factory=dict)
 
+    @property
+    def frames(self) -> int:
+        """How many frames the array holds along its last axis; 1 where it has no such axis."""
+        return int(self.header.get("frames", 1))
+
+    @property
+    def spatial_shape(self) -> tuple[int, ...]:
+        """The sizes of the axes of space."""
+        return self.array.shape[:-1] if self.frames > 1 else self.array.shape
+
 
 def check_shape(shape: Sequence[int], path: str | os.PathLike[str], largest_dimension: int = 3) -> None:
     """Refuse an array that is not an image of two or three axes with at least one voxel.
@@ -42,7 +55,7 @@ def check_shape(shape: Sequence[int], path: str | os.PathLike[str], largest_dime
     Args:
         shape: sizes of the axes, trailing axes of size 1 beyond the third already dropped.
         path: the file, for the message.
-        largest_dimension: how many axes are taken; 4 once an axis of time is understood.
+        largest_dimension: how many axes are taken; 4 where the last may be one of frames.
 
     Raises:
         InputError: for an array of no voxels, of one axis, or of more axes than are taken.
@@ -53,11 +66,11 @@ def check_shape(shape: Sequence[int], path: str | os.PathLike[str], largest_dime
     if len(shape) == 1:
         raise InputError(f"{path}: the image has one axis only (size {words}); two or three are needed")
     if len(shape) > largest_dimension:
-        if len(shape) == 4:
-            reason = "an axis of time or echoes is not read yet; write each frame as a 3D file of its own"
-        else:
-            reason = "write it as 3D files, one for each image"
-        raise InputError(f"{path}: the image has {len(shape)} axes (size {words}); {reason}")
+        known = "x, y, slice" if largest_dimension == 3 else "x, y, slice and frame (time, echo)"
+        raise InputError(
+            f"{path}: the image has {len(shape)} axes (size {words}), and {largest_dimension} can be read: {known}; "
+            "write it as several files, one for each image along the others"
+        )
 
 
 def check_affine(affine: np.ndarray, path: str | os.PathLike[str]) -> None:
@@ -107,14 +120,12 @@ def check_values(array: np.ndarray, path: str | os.PathLike[str], allow_constant
         )
 
 
-def check_scan(
-    scan: StoredScan, path: str | os.PathLike[str], allow_constant: bool = False, largest_dimension: int = 3
-) -> None:
+def check_scan(scan: StoredScan, path: str | os.PathLike[str], allow_constant: bool = False) -> None:
     """Refuse a scan that cannot be worked on: its shape, its affine, its values.
 
     Raises:
         InputError: one, naming the file, what is wrong and what to do.
     """
-    check_shape(scan.array.shape, path, largest_dimension)
+    check_shape(scan.spatial_shape, path)
     check_affine(scan.affine, path)
     check_values(scan.array, path, allow_constant)

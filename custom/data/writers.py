@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 from collections.abc import Sequence
@@ -41,11 +42,15 @@ def write_scan(
     xform_code: int = 1,
     xyz_unit: str = "mm",
     overwrite: bool = False,
+    frame_axis: str = "",
+    frame_values: str = "[]",
+    time_unit: str = "sec",
 ) -> Path:
     """Write a result under a temporary name in its folder, then rename it: nothing half-written is ever left.
 
     Args:
-        pred: (1, *spatial), real numbers in the units that a reader shall see.
+        pred: (frames, *spatial), real numbers in the units that a reader shall see; several frames become the fourth
+            axis of a NIfTI file.
         affine: 4x4, voxel index to RAS+ world; not used for a picture.
         path: .nii, .nii.gz (sform = qform = affine), .png (8 or 16 bits), .jpg (8 bits); its folder is made if need be.
         stored_dtype: a numpy name; float types are written as they are, integers rounded and clipped to their range
@@ -55,6 +60,9 @@ def write_scan(
         xform_code: NIfTI code of both forms, as the source had it; 1 is the scanner's frame.
         xyz_unit: unit of the affine.
         overwrite: replace a file that is there.
+        frame_axis: of several frames, as the source had it: "time", "echo" or "frame".
+        frame_values: one number a frame as a JSON list, times in ms; needed for several frames.
+        time_unit: of the NIfTI header, as the source had it.
 
     Returns:
         The path written.
@@ -64,7 +72,8 @@ def write_scan(
             finite, a folder that cannot be written to, a disk that is full.
     """
     target = Path(path)
-    array = _as_array(pred, target)
+    values: list[float] = json.loads(frame_values)
+    array = _as_array(pred, target, len(values))
     matrix = np.asarray(torch.as_tensor(affine).detach().cpu(), dtype=np.float64)
     suffix = scan_suffix(target)
     if not suffix:
@@ -78,8 +87,19 @@ def write_scan(
             check_affine(matrix, target)
             integer = np.issubdtype(np.dtype(stored_dtype), np.integer)
             slope, intercept = (scl_slope or 1.0, scl_inter) if integer else (1.0, 0.0)
-            stored = _to_dtype(array, stored_dtype, slope, intercept)
-            write_nifti(stored, matrix, temporary, slope, intercept, xform_code, xyz_unit, shown_as=str(target))
+            write_nifti(
+                _to_dtype(array, stored_dtype, slope, intercept),
+                matrix,
+                temporary,
+                scl_slope=slope,
+                scl_inter=intercept,
+                xform_code=xform_code,
+                xyz_unit=xyz_unit,
+                shown_as=str(target),
+                frame_axis=frame_axis,
+                frame_values=values,
+                time_unit=time_unit,
+            )
         else:
             if array.ndim != 2:
                 raise InputError(f"{target}: a picture has two axes and this has {array.ndim}; name it .nii.gz")
@@ -190,20 +210,26 @@ def _blocked_by_file(folder: Path) -> bool:
     return any(part.exists() and not part.is_dir() for part in (folder, *folder.parents))
 
 
-def _as_array(pred: torch.Tensor | np.ndarray, target: Path) -> np.ndarray:
-    """Drop the channel axis and refuse what cannot be a result."""
+def _as_array(pred: torch.Tensor | np.ndarray, target: Path, frames: int) -> np.ndarray:
+    """Bring (frames, *spatial) to NIfTI's order, (*spatial) or (i, j, k, frames); refuse what cannot be a result."""
     tensor = torch.as_tensor(pred).detach().cpu()
     # numpy knows neither bfloat16 nor MONAI's metadata
     array = (tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor).numpy()
-    if array.ndim < 3 or array.shape[0] != 1:
-        raise InputError(f"{target}: a result has the shape (1, *spatial), got {tuple(array.shape)}")
+    if array.ndim < 3 or len(array) not in (1, frames):
+        raise InputError(
+            f"{target}: a result has the shape (1, *spatial), or (frames, *spatial) with as many frame_values (here "
+            f"{frames}); got {tuple(array.shape)}"
+        )
     check_shape(array.shape[1:], target)
     bad = int(array.size - np.isfinite(array).sum())
     if bad:
         raise InputError(
             f"{target}: {bad} of {array.size} voxels of the result are NaN or infinite; nothing is written"
         )
-    return array[0]
+    if len(array) == 1:
+        return array[0]
+    # NIfTI's fourth axis is the first that may be one of time, so frames of two axes become those of one slice.
+    return np.moveaxis(array if array.ndim == 4 else array[..., None], 0, -1)
 
 
 def _to_dtype(array: np.ndarray, dtype: str, slope: float = 1.0, intercept: float = 0.0) -> np.ndarray:

@@ -28,12 +28,12 @@ _LARGEST_MASK_SHIFT_VOXELS = 0.05
 
 
 class LoadScand(MapTransform):
-    """Read scans with `read_scan`: the path under each key becomes a MetaTensor (1, *spatial), float32.
+    """Read scans with `read_scan`: the path under each key becomes a MetaTensor (frames, *spatial), float32.
 
     Args:
         keys: keys of the paths.
         mask_keys: those of `keys` that are masks: they may hold one value only, and have to lie on the grid of the
-            first key.
+            first key, with one frame or as many as it.
         allow_missing_keys: pass over keys that an item lacks.
     """
 
@@ -104,7 +104,7 @@ class SaveScand(MapTransform):
     The file's name comes from the tensor's "filename_or_obj"; the path written is put under `<key>_path`.
 
     Args:
-        keys: keys of MetaTensors (1, *spatial) that carry the affine they are to be written with.
+        keys: keys of MetaTensors (frames, *spatial) that carry the affine they are to be written with.
         output_dir: folder of the results.
         suffix: what is added to a name.
         dtype: "float32", or "source" for the type (and slope) of the file that was read. Pictures always keep theirs.
@@ -161,6 +161,9 @@ class SaveScand(MapTransform):
                 scl_inter=float(meta.get("scl_inter", 0.0)),
                 xform_code=int(meta.get("xform_code", 1)),
                 xyz_unit=str(meta.get("xyz_unit", "mm")),
+                frame_axis=str(meta.get("frame_axis", "")),
+                frame_values=str(meta.get("frame_values", "[]")),
+                time_unit=str(meta.get("time_unit", "sec")),
                 overwrite=self.overwrite,
             )
             result[f"{key}_path"] = str(written)
@@ -175,6 +178,11 @@ def _check_same_grid(mask: MetaTensor, scan: MetaTensor) -> None:
     shape, expected = tuple(mask.shape[1:]), tuple(scan.shape[1:])
     if shape != expected:
         raise InputError(f"{name_of(mask)}: the mask has the size {shape} and its scan {name_of(scan)} {expected}")
+    if len(mask) not in (1, len(scan)):
+        raise InputError(
+            f"{name_of(mask)}: the mask has {len(mask)} frames and its scan {name_of(scan)} {len(scan)}; give one frame "
+            "for all, or one for each"
+        )
     affine = affine_of(scan)
     shift = affine_distance(expected, affine_of(mask), affine)
     spacing = float(torch.linalg.norm(torch.from_numpy(affine[:3, :3]), dim=0).min())
