@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, DistributedSampler
 
 from custom.data.intensity import FOREGROUND_THRESHOLD
-from custom.data.slices import volume_to_slices
+from custom.data.slices import neighbouring_slices, volume_to_slices
 from custom.errors import InputError, UsageError, input_error_in
 
 __all__ = ["PatchSampler", "RandomPatches"]
@@ -39,7 +39,8 @@ class RandomPatches(Dataset[dict[str, Tensor]]):
 
     Args:
         data: items for `transform`, as a manifest gives them.
-        transform: makes {"label": `(1, *spatial)`, about 0..1} of an item.
+        transform: makes {"label": `(frames, *spatial)`, about 0..1} of an item. Patches come from all frames (cine
+            phases, echoes); one lies within one frame, its context too.
         patch_size: edge lengths in high-resolution voxels, without the border; 2 numbers for slices of volumes or
             images, 3 for volumes. Multiples of the scale factor. Smaller images are padded with their edge.
         scale_factor: of the degradation, per axis.
@@ -80,6 +81,7 @@ class RandomPatches(Dataset[dict[str, Tensor]]):
         self.patches_per_epoch = patches_per_epoch
         self.seed = seed
         self._stacks: list[Tensor] = []
+        self._frames: list[int] = []
         self._candidates: list[np.ndarray] = []
         scans = _load_all(data, transform)
         for scan in scans:
@@ -92,6 +94,7 @@ class RandomPatches(Dataset[dict[str, Tensor]]):
             padded = _pad_to(stack, self.patch_size)
             self._candidates.append(_foreground_positions(padded, self.patch_size))
             self._stacks.append(_pad_symmetric(padded, self.border))
+            self._frames.append(len(scan))
         if not any(len(c) for c in self._candidates):
             raise InputError(
                 "no patch of the training scans holds enough foreground; check the scans or give a smaller patch_size"
@@ -115,18 +118,20 @@ class RandomPatches(Dataset[dict[str, Tensor]]):
             last = length - 2 * border - size
             start = min(start + int(random.integers(_RASTER)), last)
             window.append(slice(start, start + size + 2 * border))
-        half = self.context_slices // 2
-        numbers = np.clip(np.arange(number - half, number + half + 1), 0, len(stack) - 1)
-        patch = torch.stack([stack[n][tuple(window)] for n in numbers])
+        # The neighbours of a slice are those of its own frame.
+        length = len(stack) // self._frames[scan]
+        frame, number = divmod(number, length)
+        slices = stack[(slice(frame * length, (frame + 1) * length), *window)][:, None]
+        patch = neighbouring_slices(slices, number, number + 1, self.context_slices)[0]
         flips = [axis for axis in range(patch.ndim) if random.random() < 0.5]
         factor = 1 + random.uniform(-0.1, 0.1)
         return {"label": torch.flip(patch, flips) * factor}
 
     def _stack(self, scan: Tensor) -> Tensor:
-        """Order a scan `(1, *spatial)` as `(n, *patch axes)`: slices, or one volume."""
+        """Order a scan `(frames, *spatial)` as `(n, *patch axes)`, frame by frame: slices, or whole images."""
         scan = torch.as_tensor(scan).as_subclass(Tensor)
         if len(self.patch_size) == 2 and scan.ndim == 4:
-            return volume_to_slices(scan[None], self.slice_axis)[:, 0].contiguous()
+            return volume_to_slices(scan[None], self.slice_axis).transpose(0, 1).flatten(0, 1).contiguous()
         if scan.ndim != 1 + len(self.patch_size):
             raise UsageError(
                 f"patch_size has {len(self.patch_size)} numbers, but a scan has {scan.ndim - 1} axes: give one an axis"

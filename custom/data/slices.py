@@ -1,15 +1,17 @@
 """Volumes as batches of slices, and back: how a 2D network reads a volume.
 
-Shapes: a volume (1, C, i, j, k) with the axes of the affine; slices (n, C, *the two other axes in their order).
+Shapes: a volume (1, C, i, j, k) with the axes of the affine; slices (n, C, *the two other axes in their order). The
+channels may be the frames of a scan, which are then those of every slice.
 """
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from custom.errors import UsageError
 
-__all__ = ["slices_to_volume", "volume_to_slices"]
+__all__ = ["neighbouring_slices", "slices_to_volume", "volume_to_slices"]
 
 
 def volume_to_slices(volume: Tensor, slice_axis: int = -1) -> Tensor:
@@ -47,6 +49,25 @@ def slices_to_volume(slices: Tensor, slice_axis: int = -1, spatial_dims: int = 3
     if spatial_dims == 2:
         return slices
     return slices.movedim(0, _spatial_axis(slice_axis) + 1)[None]
+
+
+def neighbouring_slices(slices: Tensor, start: int, stop: int, context_slices: int) -> Tensor:
+    """Stack each slice of `start` to `stop` with its neighbours as channels; beyond the ends the last one is repeated.
+
+    Args:
+        slices: (n, 1, *spatial).
+        start: first slice.
+        stop: one past the last slice.
+        context_slices: the number of channels, odd.
+
+    Returns:
+        (stop - start, context_slices, *spatial); the slice itself is the middle channel.
+    """
+    if context_slices == 1:
+        return slices[start:stop]
+    middle = torch.arange(start, stop, device=slices.device)[:, None]
+    offsets = torch.arange(context_slices, device=slices.device) - context_slices // 2
+    return slices[(middle + offsets).clamp(0, len(slices) - 1), 0]
 
 
 def _spatial_axis(slice_axis: int) -> int:

@@ -10,9 +10,9 @@ from monai.inferers import Inferer, SimpleInferer
 from torch import Tensor
 from tqdm import tqdm
 
-from custom.data.slices import slices_to_volume, volume_to_slices
+from custom.data.slices import neighbouring_slices, slices_to_volume, volume_to_slices
 
-__all__ = ["VolumeSlices", "neighbouring_slices"]
+__all__ = ["VolumeSlices"]
 
 
 class VolumeSlices(Inferer):
@@ -67,22 +67,3 @@ class VolumeSlices(Inferer):
             result[start:stop] = enlarged
         assert result is not None
         return slices_to_volume(result, self.slice_axis) if is_volume else result
-
-
-def neighbouring_slices(slices: Tensor, start: int, stop: int, context_slices: int) -> Tensor:
-    """Stack each slice of `start` to `stop` with its neighbours as channels.
-
-    Args:
-        slices: `(n, 1, H, W)`.
-        start: first slice.
-        stop: one past the last slice.
-        context_slices: the number of channels, odd.
-
-    Returns:
-        `(stop - start, context_slices, H, W)`; the slice itself is the middle channel.
-    """
-    if context_slices == 1:
-        return slices[start:stop]
-    middle = torch.arange(start, stop, device=slices.device)[:, None]
-    offsets = torch.arange(context_slices, device=slices.device) - context_slices // 2
-    return slices[(middle + offsets).clamp(0, len(slices) - 1), 0]

@@ -171,3 +171,52 @@ def test_all_unreadable_scans_are_named_at_once(tmp_path: Path) -> None:
     items = [{"label": "bad1.nii"}, {"label": "good.nii"}, {"label": "bad2.nii"}]
     with pytest.raises(InputError, match=r"2 of 3 .*\n.*bad1.nii: truncated\n.*bad2.nii: truncated"):
         RandomPatches(items, load, [8, 8], (4, 4), (0, 0))
+
+
+@pytest.mark.parametrize("slice_axis", [0, -1])
+def test_patches_come_from_the_slices_of_all_frames_and_never_cross_them(slice_axis: int) -> None:
+    # Voxels say where they come from: 100 * frame + slice, times a brightness of 0.9 to 1.1.
+    shape = (3, 8, 8, 8)
+    levels = 100.0 * torch.arange(1.0, 4.0)[:, None] + torch.arange(8.0)
+    scan = levels[:, :, None, None].movedim(1, range(1, 4)[slice_axis]).expand(shape).contiguous()
+    patches = _patches(scan, [8, 8], AreaMean(4, spatial_dims=2), slice_axis=slice_axis, context_slices=3)
+    frames, steps = set(), set()
+    for i in range(120):
+        patch = patches[i]["label"]
+        assert patch.shape == (3, 8, 8)
+        low, middle, high = sorted(patch[:, 0, 0].tolist())
+        assert torch.equal(patch, patch[:, :1, :1].expand(3, 8, 8))
+        # A step within a frame is 1 in 100 or less, one across frames a quarter at least.
+        steps.add(round((high - middle) / middle, 3) > 0.02 or round((middle - low) / middle, 3) > 0.02)
+        factor = next(f for f in (100.0, 200.0, 300.0) if 0.9 * f - 1 <= middle <= 1.1 * (f + 7) + 1)
+        frames.add(factor)
+    assert frames == {100.0, 200.0, 300.0}
+    assert steps == {False}
+
+
+def test_frames_of_pictures_and_of_volumes_for_3d_networks() -> None:
+    pictures = torch.ones(3, 16, 16) * torch.tensor([1.0, 2.0, 4.0])[:, None, None]
+    patches = _patches(pictures, [8, 8], AreaMean(4, spatial_dims=2), context_slices=3)
+    seen = [patches[i]["label"] for i in range(40)]
+    # A picture is its own context.
+    assert all(patch.unique().numel() == 1 for patch in seen)
+    assert {round(np.log2(patch.mean().item() / 0.95)) for patch in seen} == {0, 1, 2}
+    volumes = torch.ones(2, 9, 10, 11) * torch.tensor([1.0, 4.0])[:, None, None, None]
+    patches = _patches(volumes, [8, 8, 8], GaussianDecimation(2, spatial_dims=3))
+    assert {patches[i]["label"].mean().item() > 2 for i in range(20)} == {True, False}
+
+
+def test_one_frame_gives_the_patches_that_it_always_gave() -> None:
+    # Oracle: the published recipe, drawn by hand. A changed order of random numbers would change every training.
+    volume = _volume(16, 16, 8)
+    patches = _patches(volume, [8, 8], AreaMean(4, spatial_dims=2), context_slices=3)
+    expected = []
+    for index in range(4):
+        random = np.random.default_rng([0, index])
+        number, *corner = patches._candidates[0][int(random.integers(len(patches._candidates[0])))]
+        starts = [min(c + int(random.integers(4)), 8) for c in corner]
+        slices = [volume[0, starts[0] : starts[0] + 8, starts[1] : starts[1] + 8, n] for n in range(8)]
+        patch = torch.stack([slices[min(max(number + k, 0), 7)] for k in (-1, 0, 1)])
+        flips = [axis for axis in range(3) if random.random() < 0.5]
+        expected.append(torch.flip(patch, flips) * (1 + random.uniform(-0.1, 0.1)))
+    torch.testing.assert_close([patches[i]["label"] for i in range(4)], expected)

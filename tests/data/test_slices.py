@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from custom.data.slices import slices_to_volume, volume_to_slices
+from custom.data.slices import neighbouring_slices, slices_to_volume, volume_to_slices
 
 
 @given(st.tuples(*[st.integers(1, 5)] * 4), st.integers(-3, 2))
@@ -35,3 +35,14 @@ def test_what_is_no_volume_is_refused():
         volume_to_slices(torch.zeros(1, 1, 3, 3, 3), 3)
     with pytest.raises(ValueError, match="rows, columns"):
         slices_to_volume(torch.zeros(1, 1, 3, 3, 3))
+
+
+@pytest.mark.parametrize("spatial", [(2, 3), (2, 3, 2)])
+def test_neighbours_are_channels_with_repeated_ends(spatial):
+    slices = torch.arange(5.0).reshape(5, 1, *[1] * len(spatial)).expand(5, 1, *spatial)
+    found = neighbouring_slices(slices, 0, 5, 3)
+    assert found.shape == (5, 3, *spatial)
+    expected = [[0, 0, 1], [0, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 4]]
+    assert found.flatten(2)[:, :, 0].tolist() == expected
+    assert neighbouring_slices(slices, 2, 4, 1).shape == (2, 1, *spatial)
+    assert neighbouring_slices(slices, 4, 5, 5).flatten().unique().tolist() == [2, 3, 4]
