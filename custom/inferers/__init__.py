@@ -1,8 +1,9 @@
-"""How a network is applied to a whole scan: slices, exact tiles, flips, mixed precision. All are MONAI inferers."""
+"""How a network is applied to a whole scan: frames, slices, exact tiles, flips, mixed precision; MONAI inferers all."""
 
 from custom.inferers.flips import FlipEnsemble
+from custom.inferers.frames import Frames
 from custom.inferers.precision import Autocast, autocast_dtype
 from custom.inferers.slices import VolumeSlices
 from custom.inferers.tiles import Tiles
 
-__all__ = ["Autocast", "FlipEnsemble", "Tiles", "VolumeSlices", "autocast_dtype"]
+__all__ = ["Autocast", "FlipEnsemble", "Frames", "Tiles", "VolumeSlices", "autocast_dtype"]

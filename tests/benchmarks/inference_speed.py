@@ -43,7 +43,7 @@ def main() -> None:
     parser = ConfigParser()
     parser.read_config(str(BUNDLE / "configs" / "inference.json"))
     parser["bundle_root"] = str(BUNDLE)
-    parser["inferer#progress"] = False
+    parser["inferer#inferer#progress"] = False
     network = parser.get_parsed_content("network").eval()
     inferer = parser.get_parsed_content("inferer")
     scale, restore, place = (

@@ -292,7 +292,7 @@ def test_wrong_use_of_inference(run_bundle: Run, scan: Path, tmp_path: Path) -> 
     (tmp_path / "half.pt").write_bytes(b"PK\x03\x04 half a zip")
     assert "half.pt" in refusal(checkpoint=str(tmp_path / "half.pt"))
     assert "slice_axis" in refusal(slice_axis=5)
-    assert "amp" in refusal(**{"inferer#inferer#inferer#inferer#amp": "often"})
+    assert "amp" in refusal(**{"inferer#inferer#inferer#inferer#inferer#amp": "often"})
     run_bundle(BUNDLE, "inference", "inference", input=str(scan), output_dir=out)
     assert "--overwrite true" in refusal()
     run_bundle(BUNDLE, "inference", "inference", input=str(scan), output_dir=out, overwrite=True)
