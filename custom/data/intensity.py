@@ -37,13 +37,15 @@ def intensity_scale(image: torch.Tensor | np.ndarray, percentile: float = SCALE_
     return float(np.percentile(foreground, percentile))
 
 
-def foreground_mask(image: torch.Tensor | np.ndarray) -> np.ndarray:
+def foreground_mask(image: torch.Tensor | np.ndarray, spatial_dims: int | None = None) -> np.ndarray:
     """Find what is not air: voxels above 10 % of the brightest tissue, and the holes that they enclose.
 
     Axes of size 1 (channel, batch, the third axis of a single slice) do not count: a hole in a slice is filled.
 
     Args:
-        image: magnitudes, any unit, two or three axes that are longer than 1.
+        image: magnitudes, any unit; (*spatial), axes of size 1 among them, or (..., *spatial).
+        spatial_dims: how many of the last axes are those of space. The images along the others (frames) share one
+            threshold, and each has its holes filled by itself. By default all axes are of space.
 
     Returns:
         Bool array of the image's shape.
@@ -53,8 +55,10 @@ def foreground_mask(image: torch.Tensor | np.ndarray) -> np.ndarray:
     """
     array = _as_array(image)
     bright = array > FOREGROUND_THRESHOLD * _bright(array, SCALE_PERCENTILE)
-    filled = ndimage.binary_fill_holes(bright.squeeze())
-    return np.asarray(filled, dtype=bool).reshape(array.shape)
+    dims = array.ndim if spatial_dims is None else spatial_dims
+    frames = bright.reshape(-1, *array.shape[array.ndim - dims :])
+    filled = np.stack([np.asarray(ndimage.binary_fill_holes(f.squeeze()), bool).reshape(f.shape) for f in frames])
+    return filled.reshape(array.shape)
 
 
 def _as_array(image: torch.Tensor | np.ndarray) -> np.ndarray:

@@ -49,8 +49,8 @@ class PatchPairs:
 class VolumePair:
     """Degrade one whole scan and bring the pair to network units: a `prepare_batch` of evaluators.
 
-    Takes {"label": `(1, 1, *spatial)` in the units of the file}. The intensity scale comes from the low-resolution
-    image alone, as at inference; both images are divided by it.
+    Takes {"label": `(1, frames, *spatial)` in the units of the file}; each frame is degraded by itself. The intensity
+    scale, one for all frames, comes from the low-resolution image alone, as at inference; both are divided by it.
 
     Args:
         degradation: a 2D one acts on the slices of a volume.
@@ -64,7 +64,7 @@ class VolumePair:
     def __call__(
         self, batchdata: Mapping[str, Tensor], device: torch.device, non_blocking: bool = False, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
-        """Make the pair on `device`: low-resolution and high-resolution `(1, 1, *spatial)`."""
+        """Make the pair on `device`: low-resolution and high-resolution `(1, frames, *spatial)`."""
         hr = torch.as_tensor(batchdata["label"]).as_subclass(Tensor).to(device, non_blocking=non_blocking)
         sliced = hr.ndim - 2 > self.degradation.spatial_dims
         with torch.no_grad():

@@ -24,7 +24,7 @@ from custom.handlers.items import EvaluatedItem, evaluated_items, gather_over_ra
 from custom.handlers.pictures import comparison_picture, picture_name
 from custom.handlers.run_info import versions
 from custom.handlers.summary import REFERENCE, Row, merge_rows, summarise, table_markdown, write_results
-from custom.metrics import LPIPS, consistency, find_lpips, image_metrics
+from custom.metrics import LPIPS, consistency, find_lpips, image_metrics, zscore_metrics
 
 __all__ = ["Comparison", "ComparisonTable", "Prediction", "compare"]
 
@@ -38,7 +38,7 @@ class _Manifest(Protocol):
 
 @dataclass(frozen=True)
 class Prediction:
-    """A network's result (1, 1, *spatial), and how long it took in seconds (NaN: not known)."""
+    """A network's result (1, frames, *spatial), and how long it took in seconds (NaN: not known)."""
 
     image: Tensor
     seconds: float = math.nan
@@ -46,7 +46,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The figures of each method on one scan, and the images (1, 1, *spatial) that they are of."""
+    """The figures of each method on one scan, and the images (1, frames, *spatial) that they are of."""
 
     rows: list[Row]
     images: dict[str, Tensor]
@@ -64,22 +64,25 @@ def compare(
     mask: Tensor | None = None,
     crop_border: int | Sequence[int] = 0,
     lpips: LPIPS | None = None,
+    zscore: bool = False,
 ) -> Comparison:
     """Measure the classical methods of a degradation and the results of networks on one scan.
 
     A 2D degradation acts on the slices of a volume, and SSIM and HFEN are then by slice too; a 3D one on the volume.
+    With several frames (cine phases, echoes) each is treated by itself, and every figure is over all of them together.
     Memory: the images of all methods, and about 200 MB.
 
     Args:
         subject: whose scan it is.
-        lr: (1, 1, *spatial), what the networks were given.
-        hr: (1, 1, *spatial), the truth, data range 1.
+        lr: (1, frames, *spatial), what the networks were given.
+        hr: (1, frames, *spatial), the truth, data range 1.
         predictions: by name; larger ones are cut to the size of `hr`.
         degradation: what made `lr` of `hr`.
         slice_axis: the axis of the slices, also those of LPIPS.
-        mask: the foreground; without it the `_foreground` figures are NaN.
+        mask: the foreground, of each frame or one for all; without it the `_foreground` figures are NaN.
         crop_border: HR voxels to leave out at each side, the same for all methods; for a 2D degradation in the slice.
         lpips: the network; without it the figure is NaN.
+        zscore: whether to add "psnr_zscore" and "ssim_zscore"; see `custom.metrics.zscore_metrics`.
 
     Returns:
         A row for each of nearest, linear, cubic and zero_filled, and for each prediction.
@@ -103,6 +106,8 @@ def compare(
             seconds = _clock(low) - start
         figures = image_metrics(image, high, foreground, lpips=lpips, slice_axis=slice_axis, crop_border=crop_border)
         figures |= {"consistency": consistency(image, low, degradation), "seconds": seconds}
+        if zscore:
+            figures |= zscore_metrics(image, high, crop_border)
         rows.append({"subject": subject, "method": method, **figures})
         images[method] = slices_to_volume(image, slice_axis) if volumes else image
     return Comparison(rows, images)
@@ -113,10 +118,12 @@ class ComparisonTable:
 
     After each iteration of an evaluator (output: "image", "label", "pred"; batch: "subject", perhaps "mask";
     `engine.state.seconds`: how long the network took for the batch) all methods are measured, and a picture is drawn
-    of the first scan of each subject. When the epoch ends the rows of all processes are put together, and rank 0
-    writes `metrics.csv`, `summary.json` and `table.md`. The means are then in `engine.state.metrics` of every
-    process as `<method>_<metric>`, and the gain over cubic as `difference_<metric>`: handlers that read them are to be
-    attached after this one.
+    of the first scan of each subject (its first frame). A subject has one row a method, however many scans it has:
+    each figure, the PSNR too, is taken of each scan (an image of a folder of slices, a volume, a cine) and then
+    averaged, so that intervals are over subjects and not over images. When the epoch ends the rows of all processes are
+    put together, and rank 0 writes `metrics.csv`, `summary.json` and `table.md`. The means are then in
+    `engine.state.metrics` of every process as `<method>_<metric>`, and the gain over cubic as `difference_<metric>`:
+    handlers that read them are to be attached after this one.
 
     Args:
         output_dir: where the files go; pictures in `pictures/`.
@@ -128,6 +135,7 @@ class ComparisonTable:
         manifest: names the data (`name`, `digest`), for summary.json.
         weights: the file of the network's weights, whose digest goes to summary.json.
         pictures: whether to draw pictures.
+        zscore: whether to add the columns "psnr_zscore" and "ssim_zscore"; see `custom.metrics.zscore_metrics`.
     """
 
     def __init__(
@@ -141,6 +149,7 @@ class ComparisonTable:
         manifest: _Manifest | None = None,
         weights: str | Path | None = None,
         pictures: bool = True,
+        zscore: bool = False,
     ) -> None:
         if model_name in UPSAMPLING_METHODS:
             raise UsageError(f"model_name: {model_name!r} is the name of a classical method; choose another")
@@ -152,6 +161,7 @@ class ComparisonTable:
         self.manifest = manifest
         self.weights = weights
         self.pictures = pictures
+        self.zscore = zscore
         self._lpips_weights = lpips_weights
         self._lpips: LPIPS | None = None
         self._rows: list[Row] = []
@@ -175,7 +185,9 @@ class ComparisonTable:
         for item in items:
             if item.image is None:
                 raise InputError("the engine's output has no 'image', the network's input; the comparison needs it")
-            mask = torch.as_tensor(foreground_mask(item.label)) if item.mask is None else item.mask
+            mask = item.mask
+            if mask is None:
+                mask = torch.as_tensor(foreground_mask(item.label, spatial_dims=item.label.ndim - 2))
             comparison = compare(
                 item.subject,
                 item.image,
@@ -186,6 +198,7 @@ class ComparisonTable:
                 mask=mask,
                 crop_border=self.crop_border,
                 lpips=self._lpips,
+                zscore=self.zscore,
             )
             self._rows += [{**row, "key": item.key} for row in comparison.rows]
             if self.pictures and item.subject not in self._drawn:

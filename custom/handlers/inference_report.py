@@ -17,7 +17,7 @@ from custom.data.intensity import foreground_mask
 from custom.data.slices import slices_to_volume, volume_to_slices
 from custom.data.storage import replace_file
 from custom.degradations import Degradation
-from custom.handlers.pictures import detail_box, picture_name
+from custom.handlers.pictures import detail_box, frame_title, picture_name
 from custom.handlers.planes import plane_of
 from custom.metrics import consistency
 
@@ -32,7 +32,8 @@ class InferenceReport:
     A line holds the paths of scan and result, the seconds of the network, the peak memory of the process so far in
     MiB, the backend, and the consistency: the root mean squared difference between the result, degraded again, and
     the input, in units of the intensity scale. A picture shows the input, its cubic interpolation and the result in the
-    slice in the middle of the foreground, and a zoomed part of each.
+    slice in the middle of the foreground, and a zoomed part of each; of several frames the first, which its title
+    says.
 
     Args:
         output_dir: the folder of the results.
@@ -93,7 +94,8 @@ class InferenceReport:
         if sliced:
             images = {name: slices_to_volume(image, self.slice_axis) for name, image in images.items()}
         known = None if item["pred"].meta.get("kind") == "image" else affine
-        picture = _draw(images, known, self.slice_axis, Path(source).name)
+        title = frame_title(Path(source).name, images["result"])
+        picture = _draw({name: image[:, :1] for name, image in images.items()}, known, self.slice_axis, title)
         name = Path(str(item["pred_path"])).relative_to(self.output_dir).as_posix()
         replace_file(self.output_dir / "pictures" / picture_name(name.replace("/", "_")), picture)
 

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class EvaluatedItem:
-    """One scan after the network: plain tensors (1, C, *spatial) on the device where the engine left them.
+    """One scan after the network: plain tensors (1, frames, *spatial) on the device where the engine left them.
 
     Attributes:
         subject: whose scan it is.
@@ -31,7 +31,7 @@ class EvaluatedItem:
         image: the network's input, low resolution; None if the engine does not keep it.
         label: the target.
         pred: the result, cut to the target's size at the ends of the axes.
-        mask: the foreground that came with the data, of the target's size.
+        mask: the foreground that came with the data, of the target's size, with its frames or one for all.
         affine: voxel to world (RAS+, mm) of the target, 4 x 4 float64; None for pictures.
     """
 

@@ -25,7 +25,7 @@ from torch import Tensor
 from custom.data.storage import whole_file
 from custom.handlers.planes import Plane, foreground_box, plane_of
 
-__all__ = ["comparison_picture", "detail_box", "picture_name"]
+__all__ = ["comparison_picture", "detail_box", "frame_title", "picture_name"]
 
 Image = NDArray[np.float32]
 
@@ -64,15 +64,16 @@ def comparison_picture(
     """Draw HR and the methods side by side, a zoomed crop, and error maps on one scale; write a PNG.
 
     The zoom is where HR has most detail within the foreground; the errors of the methods have no say in it. A volume
-    is shown in the slice in the middle of the foreground, and in the two planes across it. With an affine, planes are
+    is shown in the slice in the middle of the foreground, and in the two planes across it; of several frames the first
+    is shown, which the title says. With an affine, planes are
     upright (superior or anterior up) with the patient's right, or front, at the left, and voxels have their shape.
 
     Args:
         path: of the PNG; folders are made.
-        hr: (1, 1, *spatial), the truth, data range 1.
+        hr: (1, frames, *spatial), the truth, data range 1.
         images: the methods by name, of the same shape; the first is the input as it is.
         scores: PSNR in dB and SSIM by name, to be printed.
-        mask: the foreground, of the same shape.
+        mask: the foreground, of the same shape or with one frame.
         affine: voxel to world (RAS+, mm), 4 x 4.
         slice_axis: the spatial axis across the main plane.
         title: printed above, for example the subject.
@@ -87,11 +88,17 @@ def comparison_picture(
     """
     arrays = {"HR": _array(hr), **{name: _array(image) for name, image in images.items()}}
     inside = np.ones(arrays["HR"].shape, bool) if mask is None else _array(mask) > 0
-    figure = _draw(arrays, scores, inside, affine, slice_axis, title, font_size)
+    figure = _draw(arrays, scores, inside, affine, slice_axis, frame_title(title, hr), hr.shape[1], font_size)
     path = Path(path)
     with whole_file(path) as temporary:
         figure.savefig(temporary, format="png", dpi=dpi, facecolor=_BACKGROUND)
     return path
+
+
+def frame_title(title: str, image: Tensor) -> str:
+    """Add to a title which frame of an image (1, frames, *spatial) is shown, where there are several."""
+    frames = image.shape[1]
+    return title if frames == 1 else f"{title}{', ' if title else ''}frame 1 of {frames}"
 
 
 def picture_name(subject: str) -> str:
@@ -129,6 +136,7 @@ def _draw(
     affine: NDArray[np.float64] | None,
     slice_axis: int,
     title: str,
+    frames: int,
     font_size: float,
 ) -> Figure:
     hr = arrays["HR"]
@@ -176,7 +184,8 @@ def _draw(
             found = scores.get(name)
             caption = "" if found is None else f"PSNR {found[0]:.2f} dB\nSSIM {found[1]:.4f}"
             canvas.caption(2, column, caption)
-    canvas.caption(2, 0, "PSNR and SSIM over\nthe whole " + ("image" if main_axis is None else "volume"), _QUIET)
+    extent = "the whole " + ("image" if main_axis is None else "volume") if frames == 1 else f"all {frames} frames"
+    canvas.caption(2, 0, f"PSNR and SSIM over\n{extent}", _QUIET)
     canvas.colour_bar(2, limit)
     for row, (plane, box) in enumerate(others, start=3):
         for column, array in enumerate(arrays.values()):

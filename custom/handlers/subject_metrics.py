@@ -21,13 +21,14 @@ __all__ = ["SubjectMean", "SubjectPSNR", "SubjectSSIM"]
 class SubjectMean(Metric):
     """The mean over subjects of a figure of each scan.
 
-    Several scans of one subject count as one, their mean. A scan that two processes saw, because a sampler filled up
-    its last batch, counts once where its file is known, and does not move the mean of a subject with one scan.
+    Several scans of one subject count as one, their mean; the frames of a scan are measured together. A scan that two
+    processes saw, because a sampler filled up its last batch, counts once where its file is known, and does not move
+    the mean of a subject with one scan.
 
     Reads the engine's output ("label", "pred") and batch ("subject"), whether MONAI separated them into items or not.
 
     Args:
-        fn: a figure of (pred, target), both (B, C, *spatial).
+        fn: a figure of (pred, target), both (B, frames, *spatial).
         spatial_dims: 2 takes volumes as a batch of slices, 3 as they are.
         slice_axis: the axis of the slices.
     """

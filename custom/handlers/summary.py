@@ -44,7 +44,7 @@ METRIC_COLUMNS = (
     "hfen_foreground",
 )
 
-#: The columns of metrics.csv.
+#: The columns of metrics.csv; figures that rows hold beyond these, such as "psnr_zscore", come after them.
 COLUMNS = ("subject", "method", *METRIC_COLUMNS)
 
 #: The method that the others are compared with.
@@ -62,13 +62,17 @@ _HEADINGS = {
     "lpips": ("LPIPS", 4, "↓"),
     "consistency": ("Consistency", 5, "↓"),
     "seconds": ("Seconds", 2, ""),
+    "psnr_zscore": ("PSNR of z-scores (dB)", 2, "↑"),
+    "ssim_zscore": ("SSIM of z-scores", 4, "↑"),
 }
 
 
 def merge_rows(rows: Iterable[Row]) -> list[Row]:
     """Make one row a subject and method of the rows of all scans and processes.
 
-    A scan that came twice ("key" says which scan a row is of) counts once; several scans of a subject are averaged.
+    A scan that came twice ("key" says which scan a row is of) counts once. Several scans of a subject (the images of a
+    folder of slices) are averaged, figure by figure: the PSNR is the mean of theirs, not that of their mean error, and
+    the seconds are those of one scan.
 
     Returns:
         Rows sorted by subject, the methods in the order in which they came, without "key".
@@ -81,11 +85,12 @@ def merge_rows(rows: Iterable[Row]) -> list[Row]:
         if key is None or (*name, key) not in seen:
             scans[name].append(row)
         seen.add((*name, key))
+    metrics = _metrics(row for found in scans.values() for row in found)
     merged = [
         {
             "subject": subject,
             "method": method,
-            **{metric: _mean([row.get(metric, math.nan) for row in found]) for metric in METRIC_COLUMNS},
+            **{metric: _mean([row.get(metric, math.nan) for row in found]) for metric in metrics},
         }
         for (subject, method), found in scans.items()
     ]
@@ -104,14 +109,15 @@ def summarise(rows: Sequence[Row]) -> Summary:
     for row in rows:
         values[row["method"]][row["subject"]] = row
     subjects = sorted({row["subject"] for row in rows})
+    metrics = _metrics(rows)
 
     def column(method: str, metric: str) -> list[float]:
         return [values[method].get(subject, {}).get(metric, math.nan) for subject in subjects]
 
     return {
-        "methods": {m: {k: mean_interval(column(m, k)) for k in METRIC_COLUMNS} for m in values},
+        "methods": {m: {k: mean_interval(column(m, k)) for k in metrics} for m in values},
         "difference_from_cubic": {
-            m: {k: paired_difference(column(m, k), column(REFERENCE, k)) for k in METRIC_COLUMNS}
+            m: {k: paired_difference(column(m, k), column(REFERENCE, k)) for k in metrics}
             for m in values
             if m != REFERENCE and REFERENCE in values
         },
@@ -128,7 +134,8 @@ def table_markdown(summary: Summary) -> str:
     for group, title in (("methods", ""), ("difference_from_cubic", difference)):
         for suffix, region in (("", "whole image"), ("_foreground", "foreground")):
             found = summary[group]
-            metrics = [k for k in METRIC_COLUMNS if k.endswith("_foreground") == bool(suffix)]
+            known = next(iter(found.values()), {})
+            metrics = [k for k in known if k.endswith("_foreground") == bool(suffix)]
             metrics = [k for k in metrics if not all(math.isnan(found[m][k].mean) for m in found)]
             metrics = [k for k in metrics if not (title and k == "seconds")]
             if found and metrics:
@@ -150,7 +157,8 @@ def write_results(rows: Sequence[Row], summary: Summary, output_dir: str | Path,
         InputError: if the folder cannot be written.
     """
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
+    columns = ("subject", "method", *_metrics(rows))
+    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows({k: "" if _is_nan(v) else v for k, v in row.items()} for row in rows)
     document = json.dumps(_plain({**summary, **origin}), indent=2, allow_nan=False, ensure_ascii=False)
@@ -160,8 +168,17 @@ def write_results(rows: Sequence[Row], summary: Summary, output_dir: str | Path,
     replace_file(folder / "table.md", "# Results\n\n" + table_markdown(summary))
 
 
+def _metrics(rows: Iterable[Row]) -> list[str]:
+    """Name the figures of rows: those that all tables have, then what else there is."""
+    names = dict.fromkeys(METRIC_COLUMNS)
+    for row in rows:
+        names |= dict.fromkeys(row)
+    return [name for name in names if name not in ("subject", "method", "key")]
+
+
 def _table(methods: Mapping[str, Mapping[str, Interval]], metrics: Sequence[str], signed: bool) -> str:
-    headings = [_HEADINGS[metric.removesuffix("_foreground")] for metric in metrics]
+    names = [metric.removesuffix("_foreground") for metric in metrics]
+    headings = [_HEADINGS.get(name, (name, 4, "")) for name in names]
     lines = [["Method", *(f"{title} {arrow}".strip() for title, _, arrow in headings)]]
     for method, found in methods.items():
         cells = [_cell(found[k], digits, signed) for k, (_, digits, _) in zip(metrics, headings, strict=True)]

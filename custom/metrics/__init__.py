@@ -3,6 +3,7 @@
 from custom.metrics.bootstrap import Interval, mean_interval, paired_difference
 from custom.metrics.image import consistency, hfen, image_metrics, mae, psnr, ssim
 from custom.metrics.lpips import LPIPS, find_lpips
+from custom.metrics.zscore import zscore_metrics
 
 __all__ = [
     "LPIPS",
@@ -16,4 +17,5 @@ __all__ = [
     "paired_difference",
     "psnr",
     "ssim",
+    "zscore_metrics",
 ]

@@ -2,8 +2,9 @@
 
 Shapes: (B, C, *spatial) with 2 or 3 spatial axes, data range 1. A volume for a 2D network comes as its slices in the
 batch axis (`custom.data.slices.volume_to_slices`): neighbourhoods (SSIM, HFEN) are then two-dimensional, and every
-figure is over the voxels of all slices together. A mask (broadcastable, bool or 0/1) restricts the average to its
-voxels; neighbourhoods of voxels at its edge still see what lies outside. With an empty mask the figure is NaN.
+figure is over the voxels of all slices together. So it is with channels, which are the frames of a scan. A mask
+(broadcastable, bool or 0/1) restricts the average to its voxels; neighbourhoods of voxels at its edge still see what
+lies outside. With an empty mask the figure is NaN.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ def image_metrics(
     """Return psnr, ssim, mae, hfen, lpips, and those but lpips with `_foreground`, as plain numbers.
 
     Args:
-        pred: (B, 1, *spatial), 2 or 3 spatial axes.
+        pred: (B, C, *spatial), 2 or 3 spatial axes.
         target: of the same shape.
         mask: the foreground; without it the `_foreground` values are NaN.
         lpips: the network; without it lpips is NaN.

@@ -111,13 +111,15 @@ class LPIPS(nn.Module):
 
     @torch.no_grad()
     def of_images(self, pred: Tensor, target: Tensor, slice_axis: int = -1) -> float:
-        """Return the mean distance of grey images (B, 1, H, W) or, by slice, of (B, 1, *three axes); data range 1.
+        """Return the mean distance of grey images (B, C, H, W) or, by slice, of (B, C, *three axes); data range 1.
 
-        Values are not clipped. NaN for images with a side of less than 31, which AlexNet cannot read.
+        Channels are images of their own. Values are not clipped. NaN for images with a side of less than 31, which
+        AlexNet cannot read.
         """
         if pred.ndim == 5:
             axis = range(2, 5)[slice_axis]
             pred, target = (image.movedim(axis, 1).flatten(0, 1) for image in (pred, target))
+        pred, target = (image.flatten(0, 1) for image in (pred, target))
         if min(pred.shape[-2:]) < _MIN_SIDE:
             return math.nan
         self.to(pred.device)

@@ -180,8 +180,8 @@ def _check_same_grid(mask: MetaTensor, scan: MetaTensor) -> None:
         raise InputError(f"{name_of(mask)}: the mask has the size {shape} and its scan {name_of(scan)} {expected}")
     if len(mask) not in (1, len(scan)):
         raise InputError(
-            f"{name_of(mask)}: the mask has {len(mask)} frames and its scan {name_of(scan)} {len(scan)}; give one frame "
-            "for all, or one for each"
+            f"{name_of(mask)}: the mask has {len(mask)} frames and its scan {name_of(scan)} {len(scan)}; give one "
+            "frame for all, or one for each"
         )
     affine = affine_of(scan)
     shift = affine_distance(expected, affine_of(mask), affine)
