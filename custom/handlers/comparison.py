@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import torch
 from ignite.engine import Engine, Events
+from monai.networks.utils import eval_mode
 from torch import Tensor
 
 from custom.data.intensity import foreground_mask
@@ -134,6 +135,8 @@ class ComparisonTable:
         lpips_weights: a file for LPIPS; without it the environment variable MRI_SR_LPIPS_WEIGHTS is read.
         manifest: names the data (`name`, `digest`), for summary.json.
         weights: the file of the network's weights, whose digest goes to summary.json.
+        networks: further networks by name, compared on the same scans with the evaluator's own inferer; they stand in
+            all tables and pictures after the evaluator's network.
         pictures: whether to draw pictures.
         zscore: whether to add the columns "psnr_zscore" and "ssim_zscore"; see `custom.metrics.zscore_metrics`.
     """
@@ -148,11 +151,16 @@ class ComparisonTable:
         lpips_weights: str | Path | None = None,
         manifest: _Manifest | None = None,
         weights: str | Path | None = None,
+        networks: Mapping[str, torch.nn.Module] | None = None,
         pictures: bool = True,
         zscore: bool = False,
     ) -> None:
-        if model_name in UPSAMPLING_METHODS:
-            raise UsageError(f"model_name: {model_name!r} is the name of a classical method; choose another")
+        names = [model_name, *(networks or {})]
+        for name in names:
+            if name in UPSAMPLING_METHODS:
+                raise UsageError(f"model_name: {name!r} is the name of a classical method; choose another")
+        if len(set(names)) < len(names):
+            raise UsageError(f"networks: {model_name!r} is the name of the evaluator's own network; choose another")
         self.output_dir = Path(output_dir)
         self.degradation = degradation
         self.slice_axis = slice_axis
@@ -160,6 +168,7 @@ class ComparisonTable:
         self.crop_border = crop_border
         self.manifest = manifest
         self.weights = weights
+        self.networks = dict(networks or {})
         self.pictures = pictures
         self.zscore = zscore
         self._lpips_weights = lpips_weights
@@ -192,7 +201,7 @@ class ComparisonTable:
                 item.subject,
                 item.image,
                 item.label,
-                {self.model_name: Prediction(item.pred, seconds)},
+                {self.model_name: Prediction(item.pred, seconds), **self._others(engine, item.image)},
                 self.degradation,
                 slice_axis=self.slice_axis,
                 mask=mask,
@@ -217,13 +226,23 @@ class ComparisonTable:
         write_results(rows, summary, self.output_dir, self._origin())
         _logger.info("%s\n%s", self.output_dir / "table.md", table_markdown(summary))
 
+    def _others(self, engine: Engine, image: Tensor) -> dict[str, Prediction]:
+        """Apply the further networks to the input of one scan."""
+        predictions = {}
+        for name, network in self.networks.items():
+            start = _clock(image)
+            with eval_mode(network):
+                pred = engine.inferer(image, network)  # type: ignore[attr-defined]
+            predictions[name] = Prediction(pred, _clock(image) - start)
+        return predictions
+
     def _draw(self, item: EvaluatedItem, comparison: Comparison, mask: Tensor) -> None:
         self._drawn.add(item.subject)
         scores = {row["method"]: (row["psnr"], row["ssim"]) for row in comparison.rows}
         comparison_picture(
             self.output_dir / "pictures" / picture_name(item.subject),
             hr=item.label,
-            images={name: comparison.images[name] for name in ("nearest", REFERENCE, self.model_name)},
+            images={n: comparison.images[n] for n in ("nearest", REFERENCE, self.model_name, *self.networks)},
             scores=scores,
             mask=mask,
             affine=item.affine,

@@ -197,3 +197,25 @@ def test_an_engine_without_input_images_is_told(tmp_path):
     engine = SimpleNamespace(state=SimpleNamespace(output=[item], batch=[{"subject": "a"}]))
     with pytest.raises(InputError, match="'image'"):
         handler.measure(engine)
+
+
+def test_further_networks_are_measured_on_the_same_scans(tmp_path):
+    class Worse(Doubler):
+        def forward(self, image):
+            assert not self.training
+            return super().forward(image) + 0.1
+
+    metrics = evaluate(tmp_path, [head()], ["a"], networks={"worse": Worse().train()}, pictures=False)
+    rows = {row["method"]: row for row in rows_in(tmp_path)}
+    assert list(rows) == [*UPSAMPLING_METHODS, "model", "worse"]
+    # The offsets of both from cubic are known, and nearly all of their error.
+    assert float(rows["model"]["mae"]) < float(rows["worse"]["mae"]) == pytest.approx(0.11, abs=0.03)
+    assert float(rows["worse"]["seconds"]) > 0
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["difference_from_cubic"]["worse"]["psnr"]["mean"] < metrics["difference_psnr"]
+
+
+def test_further_networks_need_names_of_their_own(tmp_path):
+    for name in ("model", "cubic"):
+        with pytest.raises(UsageError, match=name):
+            ComparisonTable(tmp_path, scale_two(), networks={name: Doubler()})
