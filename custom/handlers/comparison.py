@@ -137,6 +137,7 @@ class ComparisonTable:
         weights: the file of the network's weights, whose digest goes to summary.json.
         networks: further networks by name, compared on the same scans with the evaluator's own inferer; they stand in
             all tables and pictures after the evaluator's network.
+        references: methods besides cubic from which the paired differences of all others are given.
         pictures: whether to draw pictures.
         zscore: whether to add the columns "psnr_zscore" and "ssim_zscore"; see `custom.metrics.zscore_metrics`.
     """
@@ -152,6 +153,7 @@ class ComparisonTable:
         manifest: _Manifest | None = None,
         weights: str | Path | None = None,
         networks: Mapping[str, torch.nn.Module] | None = None,
+        references: Sequence[str] = (),
         pictures: bool = True,
         zscore: bool = False,
     ) -> None:
@@ -159,6 +161,9 @@ class ComparisonTable:
         for name in names:
             if name in UPSAMPLING_METHODS:
                 raise UsageError(f"model_name: {name!r} is the name of a classical method; choose another")
+        unknown = [name for name in references if name not in (*UPSAMPLING_METHODS, *names)]
+        if unknown:
+            raise UsageError(f"references: {unknown} are no methods of the table, which has {names} and the classical")
         if len(set(names)) < len(names):
             raise UsageError(f"networks: {model_name!r} is the name of the evaluator's own network; choose another")
         self.output_dir = Path(output_dir)
@@ -169,6 +174,7 @@ class ComparisonTable:
         self.manifest = manifest
         self.weights = weights
         self.networks = dict(networks or {})
+        self.references = (REFERENCE, *references)
         self.pictures = pictures
         self.zscore = zscore
         self._lpips_weights = lpips_weights
@@ -216,7 +222,7 @@ class ComparisonTable:
     def finish(self, engine: Engine) -> None:
         """Gather the rows of all processes, write the files and publish the means."""
         rows = merge_rows(gather_over_ranks(self._rows))
-        summary = summarise(rows)
+        summary = summarise(rows, self.references)
         for method, found in summary["methods"].items():
             engine.state.metrics.update({f"{method}_{k}": v.mean for k, v in found.items() if not math.isnan(v.mean)})
         gains = summary["difference_from_cubic"][self.model_name]

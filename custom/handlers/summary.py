@@ -50,6 +50,8 @@ COLUMNS = ("subject", "method", *METRIC_COLUMNS)
 #: The method that the others are compared with.
 REFERENCE = "cubic"
 
+_DIFFERENCE = "difference_from_"
+
 #: {"methods": {method: {metric: Interval}}, "difference_from_cubic": ..., "subjects": [...]}
 Summary = dict[str, Any]
 
@@ -97,8 +99,12 @@ def merge_rows(rows: Iterable[Row]) -> list[Row]:
     return sorted(merged, key=lambda row: row["subject"])
 
 
-def summarise(rows: Sequence[Row]) -> Summary:
-    """Return means over subjects and paired differences from cubic, with intervals, of rows as merged.
+def summarise(rows: Sequence[Row], references: Sequence[str] = (REFERENCE,)) -> Summary:
+    """Return means over subjects and paired differences from reference methods, with intervals, of rows as merged.
+
+    Args:
+        rows: one a subject and method.
+        references: for each of these methods there is a "difference_from_<method>"; empty where it has no rows.
 
     Raises:
         InputError: if there is no row, so that nothing was evaluated.
@@ -116,10 +122,13 @@ def summarise(rows: Sequence[Row]) -> Summary:
 
     return {
         "methods": {m: {k: mean_interval(column(m, k)) for k in metrics} for m in values},
-        "difference_from_cubic": {
-            m: {k: paired_difference(column(m, k), column(REFERENCE, k)) for k in metrics}
-            for m in values
-            if m != REFERENCE and REFERENCE in values
+        **{
+            _DIFFERENCE + reference: {
+                m: {k: paired_difference(column(m, k), column(reference, k)) for k in metrics}
+                for m in values
+                if m != reference and reference in values
+            }
+            for reference in references
         },
         "subjects": subjects,
     }
@@ -130,8 +139,9 @@ def table_markdown(summary: Summary) -> str:
     count = len(summary["subjects"])
     several = f"{count} subjects: mean [95 % bootstrap interval over subjects]."
     parts = [several if count > 1 else "1 subject, so there is no interval."]
-    difference = "Difference from cubic, paired by subject"
-    for group, title in (("methods", ""), ("difference_from_cubic", difference)):
+    differences = [group for group in summary if group.startswith(_DIFFERENCE)]
+    titles = {g: f"Difference from {g.removeprefix(_DIFFERENCE)}, paired by subject" for g in differences}
+    for group, title in {"methods": "", **titles}.items():
         for suffix, region in (("", "whole image"), ("_foreground", "foreground")):
             found = summary[group]
             known = next(iter(found.values()), {})

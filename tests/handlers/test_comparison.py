@@ -205,17 +205,23 @@ def test_further_networks_are_measured_on_the_same_scans(tmp_path):
             assert not self.training
             return super().forward(image) + 0.1
 
-    metrics = evaluate(tmp_path, [head()], ["a"], networks={"worse": Worse().train()}, pictures=False)
+    metrics = evaluate(tmp_path, [head()], ["a"], networks={"worse": Worse().train()}, references=["worse"])
     rows = {row["method"]: row for row in rows_in(tmp_path)}
     assert list(rows) == [*UPSAMPLING_METHODS, "model", "worse"]
     # The offsets of both from cubic are known, and nearly all of their error.
     assert float(rows["model"]["mae"]) < float(rows["worse"]["mae"]) == pytest.approx(0.11, abs=0.03)
     assert float(rows["worse"]["seconds"]) > 0
     summary = json.loads((tmp_path / "summary.json").read_text())
-    assert summary["difference_from_cubic"]["worse"]["psnr"]["mean"] < metrics["difference_psnr"]
+    gain = metrics["difference_psnr"] - summary["difference_from_cubic"]["worse"]["psnr"]["mean"]
+    assert gain > 0
+    assert summary["difference_from_worse"]["model"]["psnr"]["mean"] == pytest.approx(gain)
+    assert "Difference from worse" in (tmp_path / "table.md").read_text()
+    assert (tmp_path / "pictures" / "a.png").is_file()
 
 
 def test_further_networks_need_names_of_their_own(tmp_path):
     for name in ("model", "cubic"):
         with pytest.raises(UsageError, match=name):
             ComparisonTable(tmp_path, scale_two(), networks={name: Doubler()})
+    with pytest.raises(UsageError, match="lanczos"):
+        ComparisonTable(tmp_path, scale_two(), references=["lanczos"])
