@@ -229,7 +229,7 @@ class ComparisonTable:
         engine.state.metrics.update({f"difference_{k}": v.mean for k, v in gains.items() if not math.isnan(v.mean)})
         if not is_first_rank():
             return
-        write_results(rows, summary, self.output_dir, self._origin())
+        write_results(rows, summary, self.output_dir, self._origin(engine))
         _logger.info("%s\n%s", self.output_dir / "table.md", table_markdown(summary))
 
     def _others(self, engine: Engine, image: Tensor) -> dict[str, Prediction]:
@@ -256,12 +256,18 @@ class ComparisonTable:
             title=item.subject,
         )
 
-    def _origin(self) -> dict[str, Any]:
+    def _origin(self, engine: Engine) -> dict[str, Any]:
         """Say what the figures come from."""
+        networks = {self.model_name: getattr(engine, "network", None), **self.networks}
         found = None if self.manifest is None else {"name": self.manifest.name, "digest": self.manifest.digest}
         return {
             "manifest": found,
             "weights_sha256": None if self.weights is None else sha256(self.weights),
+            "parameters": {
+                name: sum(p.numel() for p in network.parameters())
+                for name, network in networks.items()
+                if isinstance(network, torch.nn.Module)
+            },
             "versions": versions(),
         }
 

@@ -201,6 +201,10 @@ def test_an_engine_without_input_images_is_told(tmp_path):
 
 def test_further_networks_are_measured_on_the_same_scans(tmp_path):
     class Worse(Doubler):
+        def __init__(self):
+            super().__init__()
+            self.unused = torch.nn.Linear(3, 4)
+
         def forward(self, image):
             assert not self.training
             return super().forward(image) + 0.1
@@ -215,6 +219,7 @@ def test_further_networks_are_measured_on_the_same_scans(tmp_path):
     gain = metrics["difference_psnr"] - summary["difference_from_cubic"]["worse"]["psnr"]["mean"]
     assert gain > 0
     assert summary["difference_from_worse"]["model"]["psnr"]["mean"] == pytest.approx(gain)
+    assert summary["parameters"] == {"model": 0, "worse": 16}
     assert "Difference from worse" in (tmp_path / "table.md").read_text()
     assert (tmp_path / "pictures" / "a.png").is_file()
 
