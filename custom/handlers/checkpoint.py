@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from custom.data.weights import load_weights, read_checkpoint, save_checkpoint
 from custom.errors import InputError, MissingFileError, UsageError
 from custom.handlers.hooks import is_first_rank
+from custom.inferers.precision import automatic_precision, use_precision
 
 __all__ = ["TrainingCheckpoint"]
 
@@ -28,8 +29,8 @@ class TrainingCheckpoint:
 
     - `model.pt`: the network with the best key metric of the evaluator (higher is better), a bare state dict;
     - `last.pt`: all that an interrupted training needs to end with the same weights as an uninterrupted one: network,
-      optimizer, position in the schedule, random state, best metric and the count of early stopping. Written after
-      every epoch.
+      optimizer, position in the schedule, random state, best metric, the count of early stopping, and the precision
+      that `amp` "auto" has chosen. Written after every epoch.
 
     Both are written by rank 0 under a temporary name first.
 
@@ -118,6 +119,7 @@ class TrainingCheckpoint:
                     "best_metric_epoch": int(state.best_metric_epoch),
                     "validations_without_gain": self._without_gain,
                     "random_state": torch.get_rng_state(),
+                    "precision": automatic_precision(),
                 },
                 self.last,
             )
@@ -154,6 +156,7 @@ class TrainingCheckpoint:
             self.evaluator.state.best_metric_epoch = saved["best_metric_epoch"]
             self._without_gain = saved["validations_without_gain"]
             torch.set_rng_state(saved["random_state"].cpu())
+            use_precision(saved.get("precision", {}))
         except (KeyError, TypeError, RuntimeError) as error:
             raise InputError(f"{self.last}: not a checkpoint of this training ({error}); leave resume out") from error
         if engine.state.max_epochs <= epoch:

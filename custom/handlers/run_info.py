@@ -17,6 +17,7 @@ import torch
 
 from custom import __version__
 from custom.data.storage import replace_file
+from custom.inferers.precision import automatic_precision
 
 __all__ = ["git_revision", "versions", "write_config"]
 
@@ -31,14 +32,21 @@ _DISTRIBUTIONS = {
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that decide a result, by name; a package that is not installed is "not installed"."""
+    """Return the versions that decide a result, by name; a package that is not installed is "not installed".
+
+    "amp_auto" is among them where `amp` "auto" has chosen a precision in this process: "float32 on cpu".
+    """
     found = {"python": platform.python_version()}
     for name, distribution in _DISTRIBUTIONS.items():
         try:
             found[name] = metadata.version(distribution)
         except metadata.PackageNotFoundError:
             found[name] = "not installed"
-    return {**found, "custom": __version__}
+    found["custom"] = __version__
+    chosen = automatic_precision()
+    if chosen:
+        found["amp_auto"] = ", ".join(f"{precision} on {device}" for device, precision in sorted(chosen.items()))
+    return found
 
 
 def git_revision(folder: str | Path | None = None) -> str | None:
