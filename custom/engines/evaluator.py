@@ -13,7 +13,7 @@ from monai.engines import SupervisedEvaluator
 from monai.engines.utils import IterationEvents
 from torch import Tensor
 
-from custom.errors import InputError, input_error_in
+from custom.errors import InputError, UsageError, input_error_in
 
 __all__ = ["ScanEvaluator"]
 
@@ -29,7 +29,7 @@ class ScanEvaluator(SupervisedEvaluator):
     run fails with the list of them. A scan that could not be read comes from the loader as {"error": message}.
 
     Args:
-        skip_failures: go on after an `InputError`.
+        skip_failures: go on after an `InputError` that is no `UsageError`.
         **kwargs: those of MONAI's `SupervisedEvaluator`.
     """
 
@@ -50,7 +50,8 @@ class ScanEvaluator(SupervisedEvaluator):
             return self._apply(engine, batchdata)
         except Exception as error:
             cause = input_error_in(error)
-            if cause is None:
+            # A command that was given wrongly would fail at every scan.
+            if cause is None or isinstance(cause, UsageError):
                 raise
             logger.error("%s", cause)
             self.failures.append(str(cause))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import pytest
+from bundle_cases import BUNDLES, CASES, BundleCase, Command
 from monai.bundle import ConfigWorkflow
-
-BUNDLES = Path(__file__).resolve().parents[2] / "bundles"
+from tiny_scans import AFFINE, tiny_volume
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +22,7 @@ def tracking_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def run_bundle(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., ConfigWorkflow]]:
+def run_bundle(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Command]:
     """Run `python -m monai.bundle run ID --config_file FILES --KEY VALUE ...` without a process of its own."""
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
 
@@ -33,9 +35,7 @@ def run_bundle(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[C
             run_id=run_id,
             logging_file=False,  # type: ignore[arg-type]
             bundle_root=str(BUNDLES / bundle),
-            device="cpu",
-            amp=False,
-            **override,
+            **{"device": "cpu", "amp": False, **override},
         )
         workflow.initialize()
         workflow.run()
@@ -43,3 +43,39 @@ def run_bundle(tracking_uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[C
         return workflow
 
     return run
+
+
+@pytest.fixture(params=CASES, ids=lambda case: case.name)
+def case(request: pytest.FixtureRequest) -> BundleCase:
+    """Each bundle of the table."""
+    found: BundleCase = request.param
+    return found
+
+
+@pytest.fixture
+def command(case: BundleCase, run_bundle: Command) -> Command:
+    """Run a command of the bundle: `command("training", "train", max_epochs=2)`."""
+    return functools.partial(run_bundle, case.name)
+
+
+@pytest.fixture
+def dataset(case: BundleCase, request: pytest.FixtureRequest) -> dict[str, str]:
+    """The bundle's tiny data set, as keys of a command."""
+    found: dict[str, str] = request.getfixturevalue(case.dataset)
+    return found
+
+
+@pytest.fixture
+def trained(command: Command, dataset: dict[str, str], case: BundleCase, tmp_path: Path) -> Path:
+    """The output folder of a short training."""
+    command("training", "train", output_dir=str(tmp_path / "out"), **dataset, **case.short)
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Path:
+    """A scan of size (34, 41, 5), alone in its folder."""
+    path = tmp_path / "in" / "scan.nii.gz"
+    path.parent.mkdir()
+    nib.save(nib.Nifti1Image(tiny_volume(9), AFFINE), path)
+    return path

@@ -1,0 +1,32 @@
+"""Evaluating, whichever bundle: the table of the weights that were trained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bundle_cases import Command, refusal, table
+
+
+def test_evaluating_writes_the_table_of_the_trained_weights(
+    command: Command, dataset: dict[str, str], trained: Path
+) -> None:
+    command("evaluating", "train", "evaluate", output_dir=str(trained), **dataset)
+    rows = table(trained / "metrics.csv")
+    assert list(rows[0])[:9] == ["subject", "method", "psnr", "ssim", "mae", "hfen", "lpips", "consistency", "seconds"]
+    assert [r["method"] for r in rows[:5]] == ["nearest", "linear", "cubic", "zero_filled", "model"]
+    assert {r["subject"] for r in rows} == {"sub-3", "sub-4"}
+    summary = json.loads((trained / "summary.json").read_text())
+    model = [float(r["psnr"]) for r in rows if r["method"] == "model"]
+    cubic = [float(r["psnr"]) for r in rows if r["method"] == "cubic"]
+    assert summary["methods"]["model"]["psnr"]["mean"] == pytest.approx(np.mean(model), abs=1e-3)
+    gain = summary["difference_from_cubic"]["model"]["psnr"]["mean"]
+    assert gain == pytest.approx(np.mean(np.subtract(model, cubic)), abs=1e-3)
+    assert (summary["subjects"], summary["manifest"]["name"]) == (["sub-3", "sub-4"], "tiny")
+    assert len(summary["weights_sha256"]) == 64
+    assert sorted(p.name for p in (trained / "pictures").iterdir()) == ["sub-3.png", "sub-4.png"]
+    assert "holds results already" in refusal(
+        1, command, "evaluating", "train", "evaluate", output_dir=str(trained), **dataset
+    )
