@@ -33,21 +33,18 @@ def volume_to_slices(volume: Tensor, slice_axis: int = -1) -> Tensor:
     return volume[0].movedim(_spatial_axis(slice_axis) + 1, 0)
 
 
-def slices_to_volume(slices: Tensor, slice_axis: int = -1, spatial_dims: int = 3) -> Tensor:
+def slices_to_volume(slices: Tensor, slice_axis: int = -1) -> Tensor:
     """Return the volume (1, C, i, j, k) whose slices along `slice_axis` are given: undoes `volume_to_slices`.
 
     Args:
         slices: (n, C, *two spatial axes).
         slice_axis: 0 to 2, or -3 to -1 from the end.
-        spatial_dims: 3, or 2 if these are images that were never a volume: they come back as they are.
 
     Raises:
         ValueError: if the shape or the axis is wrong.
     """
-    if slices.ndim != 4 or spatial_dims not in (2, 3):
-        raise ValueError(f"slices has shape {tuple(slices.shape)}; (n, C, rows, columns) is needed, and 2 or 3 axes")
-    if spatial_dims == 2:
-        return slices
+    if slices.ndim != 4:
+        raise ValueError(f"slices has shape {tuple(slices.shape)}; (n, C, rows, columns) is needed")
     return slices.movedim(0, _spatial_axis(slice_axis) + 1)[None]
 
 

@@ -25,7 +25,6 @@ def test_the_other_axes_keep_their_order():
 def test_images_stay():
     images = torch.rand(2, 1, 3, 4)
     assert volume_to_slices(images) is images
-    assert slices_to_volume(images, spatial_dims=2) is images
 
 
 def test_what_is_no_volume_is_refused():
