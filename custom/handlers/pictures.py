@@ -38,6 +38,7 @@ _TITLES = {
     "model": "Model",
 }
 _COLUMN, _GAP, _EDGE = 2.5, 0.08, 0.16  # inches
+_LINE = 1.6  # font sizes
 
 
 @dataclass(frozen=True)
@@ -115,8 +116,9 @@ def detail_box(hr: Image, mask: NDArray[np.bool_], side: int) -> tuple[int, int]
     Detail is the squared gradient, cut off at its 95th percentile, so that one bright vessel does not decide. The
     mask's rim is left out: the step to the background is no detail.
     """
-    rows, columns = np.gradient(hr.astype(np.float64))
-    energy: NDArray[np.float64] = np.square(rows) + np.square(columns)
+    energy = np.zeros(hr.shape)
+    for axis in (axis for axis in (0, 1) if hr.shape[axis] > 1):
+        energy += np.square(np.gradient(hr.astype(np.float64), axis=axis))
     inner = ndimage.binary_erosion(mask, iterations=max(1, side // 8))
     if not inner.any():
         inner = mask if mask.any() else np.ones_like(mask)
@@ -151,6 +153,7 @@ def _draw(
     main = {name: planes[0].cut(array) for name, array in arrays.items()}
     body = planes[0].cut(inside)
     view = foreground_box(body)
+    shown_planes = [(planes[0], view), *((plane, foreground_box(plane.cut(inside))) for plane in planes[1:])]
     side = max(8, min(*body.shape, round(min(main["HR"][view].shape) * 0.28)))
     side = min(side, *body.shape)
     corner = detail_box(main["HR"], body, side)
@@ -158,14 +161,19 @@ def _draw(
     errors = {name: np.abs(image - main["HR"]) for name, image in main.items() if name != "HR"}
     limit = float(max(np.quantile(error[view], 0.995) for error in errors.values())) or 1.0
 
-    line = font_size / 72 * 1.6
+    line = font_size / 72 * _LINE
+    # A strip that is too thin for its letters has them below.
+    under = [line if _height(plane.cut(hr)[box], plane.aspect) < 3 * line else _GAP for plane, box in shown_planes]
     rows = [
-        _Row(_height(main["HR"][view], planes[0].aspect), above=line * (2.9 if title else 1.7)),
+        _Row(_height(main["HR"][view], planes[0].aspect), above=line * (2.9 if title else 1.7), below=under[0]),
         _Row(_COLUMN * min(1.4, planes[0].aspect)),
         _Row(_height(main["HR"][view], planes[0].aspect), below=line * 2.9),
     ]
-    others = [(plane, foreground_box(plane.cut(inside))) for plane in planes[1:]]
-    rows += [_Row(_height(plane.cut(hr)[box], plane.aspect)) for plane, box in others]
+    others = shown_planes[1:]
+    rows += [
+        _Row(_height(plane.cut(hr)[box], plane.aspect), below=below)
+        for (plane, box), below in zip(others, under[1:], strict=True)
+    ]
     canvas = _Canvas(rows, len(arrays), font_size)
     if title:
         canvas.text(_EDGE, line * 0.9, title, fontsize=font_size * 1.35, fontweight="bold")
@@ -175,7 +183,7 @@ def _draw(
         panel.set_title(_title(name), color=_TEXT, fontsize=font_size * 1.15, pad=font_size * 0.5)
         _outline(panel, corner, side, view)
         if column == 0:
-            canvas.label(panel, planes[0])
+            canvas.label(panel, 0, planes[0])
         detail = canvas.panel(1, column, image[zoom], window, planes[0].aspect, interpolation="nearest")
         for spine in detail.spines.values():
             spine.set(visible=True, color=_ACCENT, linewidth=1.2)
@@ -191,7 +199,7 @@ def _draw(
         for column, array in enumerate(arrays.values()):
             panel = canvas.panel(row, column, plane.cut(array)[box], window, plane.aspect)
             if column == 0:
-                canvas.label(panel, plane)
+                canvas.label(panel, row, plane)
     return canvas.figure
 
 
@@ -245,8 +253,14 @@ class _Canvas:
         below = top + self.rows[row].height + self.font_size / 72 * 0.5
         self.text(left + _COLUMN / 2, below, text, color=colour, ha="center", va="top", linespacing=1.35)
 
-    def label(self, panel: Axes, plane: Plane) -> None:
-        """Name the plane, and the patient's sides where they are known."""
+    def label(self, panel: Axes, row: int, plane: Plane) -> None:
+        """Name the plane, and the patient's sides where they are known: in the panel, or below it if it is thin."""
+        if self.rows[row].below > _GAP:
+            left, top = self.corner(row, 0)
+            sides = f": {plane.left} at the left, {plane.top} at the top" if plane.left else ""
+            middle = top + self.rows[row].height + self.font_size / 72 * _LINE / 2
+            self.text(left, middle, plane.name + sides, fontsize=self.font_size * 0.85)
+            return
         style: dict[str, Any] = {
             "color": _TEXT,
             "fontsize": self.font_size * 0.85,

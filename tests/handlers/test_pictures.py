@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -88,6 +89,19 @@ def test_an_affine_turns_the_volume_and_gives_voxels_their_shape(tmp_path, drawn
     for word in ("axial", "coronal", "sagittal", "R", "A", "S"):
         assert word in texts(figure).split()
     assert sorted({round(axes.get_aspect(), 3) for axes in figure.axes if axes.images and axes.texts}) == [1, 3]
+
+
+@pytest.mark.parametrize("slices", [1, 4, 12, 40])
+@pytest.mark.parametrize("slice_axis", [-1, 0])
+def test_no_text_lies_on_another(tmp_path, drawn, slices, slice_axis):
+    affine = np.diag([1.0, 1.0, 1.5, 1.0])
+    comparison_picture(tmp_path / "s.png", **arguments((40, 44, slices)), affine=affine, slice_axis=slice_axis, dpi=60)
+    figure = drawn[0]
+    written = [text for axes in figure.axes for text in (*axes.texts, axes.title)] + figure.texts
+    boxes = {text: text.get_window_extent() for text in written if text.get_text()}
+    assert len(boxes) > 10
+    for (one, box), (two, other) in itertools.combinations(boxes.items(), 2):
+        assert not box.overlaps(other), (one.get_text(), two.get_text())
 
 
 def test_the_font_may_be_larger(tmp_path, drawn):
