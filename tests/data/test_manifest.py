@@ -29,6 +29,7 @@ SHIPPED = [
     "nifti_folder",
     "openneuro_ds002748",
     "sample_brain_t1",
+    "sunnybrook_cine",
 ]
 GOOD: dict[str, Any] = {
     "name": "mine",
@@ -129,6 +130,15 @@ def test_real_data_set_in_a_flat_folder(shared_data: Path) -> None:
     manifest = load_manifest("openneuro_ds002748", shared_data / "brain_t1")
     assert [len(manifest.items(name)) for name in SPLITS] == [16, 3, 5]
     assert manifest.subjects["test"] == ["sub-20", "sub-21", "sub-22", "sub-23", "sub-24"]
+    assert all(len(splits) == 1 for splits in _owners(manifest).values())
+
+
+def test_cine_frames_are_split_by_patient(shared_data: Path) -> None:
+    manifest = load_manifest("sunnybrook_cine", shared_data / "cardiac_cine" / "png")
+    assert manifest.kind == "cine"
+    assert [len(manifest.subjects[name]) for name in SPLITS] == [17, 4, 4]
+    assert [len(manifest.items(name)) for name in SPLITS] == [293, 68, 67]
+    assert manifest.subjects["test"] == ["SC-HF-I-01", "SC-HF-NI-33", "SC-HYP-38", "SC-N-40"]
     assert all(len(splits) == 1 for splits in _owners(manifest).values())
 
 
