@@ -1,4 +1,7 @@
-"""Finding the files of a data set: patterns with fields, below one folder and never outside it."""
+"""Finding the files of a data set: patterns with fields, below one folder and never outside it.
+
+A pattern that ends in "/" names folders, each of which is one scan (a DICOM stack).
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,12 @@ from pathlib import Path
 
 __all__ = ["FoundFile", "fields_of", "fill_fields", "find_files"]
 
-_FIELD = re.compile(r"\{([a-z_]+)\}")
+_FIELD = re.compile(r"\{([a-z_]+)(\??)\}")
 
 
 @dataclass(frozen=True)
 class FoundFile:
-    """A file that fits a pattern.
+    """A file, or the folder of one scan, that fits a pattern.
 
     Attributes:
         path: below the folder that was searched.
@@ -31,7 +34,7 @@ class FoundFile:
 
 def fields_of(pattern: str) -> set[str]:
     """Return the names of the fields of a pattern: {"subject", "slice"} for "{subject}_{slice}.png"."""
-    return set(_FIELD.findall(pattern))
+    return {name for name, _ in _FIELD.findall(pattern)}
 
 
 def fill_fields(pattern: str, fields: dict[str, str]) -> str:
@@ -40,15 +43,18 @@ def fill_fields(pattern: str, fields: dict[str, str]) -> str:
 
 
 def find_files(folder: Path, pattern: str) -> list[FoundFile]:
-    """Find the files below a folder that fit a pattern, sorted by path.
+    """Find the files (for a pattern that ends in "/": the folders) below a folder that fit a pattern, sorted by path.
 
     A field stands for one or more characters within one name; a field that comes twice is the same both times.
-    {subject} takes as much as it can: in "002_S_0295_78.jpeg", "{subject}_{slice}.jpeg" finds the subject 002_S_0295.
-    Hidden files and folders are passed over. Links are not resolved here.
+    {subject} takes as much as it can: in "002_S_0295_78.jpeg", "{subject}_{slice}.jpeg" finds the subject 002_S_0295;
+    {subject?} takes as little: "{subject?}_{slice}.jpeg" would find 002. Hidden files and folders are passed over.
+    Links are not resolved here.
     """
+    folders = pattern.endswith("/")
+    pattern = pattern.rstrip("/")
     whole = re.compile(_expression(pattern, backreferences=True))
     found = []
-    for path in _candidates(folder, pattern.split("/")):
+    for path in _candidates(folder, pattern.split("/"), folders):
         match = whole.fullmatch(path.relative_to(folder).as_posix())
         if match:
             found.append(FoundFile(path, match.groupdict()))
@@ -62,8 +68,8 @@ def _expression(pattern: str, backreferences: bool) -> str:
     seen: set[str] = set()
     for field in _FIELD.finditer(pattern):
         pieces.append(re.escape(pattern[end : field.start()]))
-        name = field.group(1)
-        anything = "[^/]+" if name == "subject" else "[^/]+?"
+        name, little = field.groups()
+        anything = "[^/]+" if name == "subject" and not little else "[^/]+?"
         if not backreferences:
             pieces.append(anything)
         elif name in seen:
@@ -76,7 +82,7 @@ def _expression(pattern: str, backreferences: bool) -> str:
     return "".join(pieces)
 
 
-def _candidates(folder: Path, parts: list[str]) -> list[Path]:
+def _candidates(folder: Path, parts: list[str], folders: bool) -> list[Path]:
     """Walk down one part of the pattern at a time, so that folders that cannot fit are never listed."""
     part, rest = parts[0], parts[1:]
     if not _FIELD.search(part):
@@ -87,5 +93,5 @@ def _candidates(folder: Path, parts: list[str]) -> list[Path]:
             entry for entry in folder.iterdir() if not entry.name.startswith(".") and fits.fullmatch(entry.name)
         )
     if rest:
-        return [path for entry in entries if entry.is_dir() for path in _candidates(entry, rest)]
-    return [entry for entry in entries if not entry.is_dir()]
+        return [path for entry in entries if entry.is_dir() for path in _candidates(entry, rest, folders)]
+    return [entry for entry in entries if entry.is_dir() == folders]

@@ -9,6 +9,7 @@ from typing import Any
 
 from custom.data.files import FoundFile, fill_fields, find_files
 from custom.data.manifest_schema import known_manifests, listed, manifest_digest, manifest_folder, read_manifest
+from custom.data.pairing import pairing_problems
 from custom.data.readers import check_header
 from custom.data.splits import SPLITS, expand_ranges, split_by_field, split_by_fractions, subjects_in_two_splits
 from custom.errors import InputError, MissingFileError, UsageError
@@ -51,8 +52,9 @@ class Manifest:
         """Return the files of a split, sorted by subject, one dictionary a file (or, for a sample, a slab).
 
         Returns:
-            Dictionaries with "label" (path), "subject", "mask" (path) where the manifest has masks, and "slab"
-            ({"axis", "start", "stop"}, fractions of the axis) where the split is by slabs.
+            Dictionaries with "label" (path; for a pattern that ends in "/" the folder of one DICOM stack), "subject",
+            "mask" (path) where the manifest has masks, "image" (path of the low-resolution picture) where it has
+            those, and "slab" ({"axis", "start", "stop"}, fractions of the axis) where the split is by slabs.
 
         Raises:
             UsageError: for a split that does not exist.
@@ -99,12 +101,14 @@ def load_manifest(data_manifest: str | Path, dataset_dir: str | Path) -> Manifes
     for name in SPLITS:
         for subject in split[name]:
             for found in files.get(subject, []):
-                item, wrong = _item(found, root, content.get("mask_pattern"))
+                item, wrong = _item(found, root, content)
                 problems += wrong
                 resolved = found.path.resolve()
                 if owners.setdefault(resolved, subject) != subject:
                     problems.append(f"{found.path}: one file for two subjects, {owners[resolved]} and {subject}")
                 items[name] += _slabs(item, content["split"], name)
+    if not problems and "image_pattern" in content:
+        problems = pairing_problems([item for found in items.values() for item in found], root, content)
     if problems:
         raise InputError(listed(f"{path} on {root}", list(dict.fromkeys(problems))))
     return Manifest(
@@ -206,24 +210,33 @@ def _subject_problems(
     return problems
 
 
-def _item(found: FoundFile, root: Path, mask_pattern: str | None) -> tuple[dict[str, Any], list[str]]:
-    """Make the dictionary of one file, and list what is wrong with it and with its mask."""
+def _item(found: FoundFile, root: Path, content: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Make the dictionary of one file, and list what is wrong with it and with the files that belong to it."""
     item: dict[str, Any] = {"label": str(found.path), "subject": found.subject}
-    if mask_pattern is not None:
-        item["mask"] = str(root / fill_fields(mask_pattern, found.fields))
+    for key in ("mask", "image"):
+        if f"{key}_pattern" in content:
+            item[key] = str(root / fill_fields(content[f"{key}_pattern"], found.fields))
     problems = []
-    for key in ("label", "mask"):
+    for key in ("label", "mask", "image"):
         if key not in item:
             continue
         file = Path(item[key])
-        if not file.resolve().is_relative_to(root.resolve()):
-            problems.append(f"{file}: a link that leads out of dataset_dir, to {file.resolve()}; copy the file instead")
+        outside = [f for f in _with_contents(file) if not f.resolve().is_relative_to(root.resolve())]
+        if outside:
+            problems += [
+                f"{f}: a link that leads out of dataset_dir, to {f.resolve()}; copy it instead" for f in outside
+            ]
             continue
         try:
             check_header(file)
         except InputError as err:
             problems.append(str(err))
     return item, problems
+
+
+def _with_contents(file: Path) -> list[Path]:
+    """Return a file, or a folder and the links in it, which may lead elsewhere."""
+    return [file, *(entry for entry in file.iterdir() if entry.is_symlink())] if file.is_dir() else [file]
 
 
 def _slabs(item: dict[str, Any], split: dict[str, Any], name: str) -> list[dict[str, Any]]:

@@ -136,9 +136,10 @@ def _contradictions(content: dict[str, Any]) -> list[str]:
     """Check what a schema cannot say."""
     problems = []
     common = set.intersection(*(fields_of(pattern) for pattern in content["patterns"]))
-    foreign = sorted(fields_of(content.get("mask_pattern", "{subject}")) - common)
-    if foreign:
-        problems.append(f"mask_pattern: the fields {', '.join(foreign)} are not in every entry of patterns")
+    for key in ("mask_pattern", "image_pattern"):
+        foreign = sorted(fields_of(content.get(key, "{subject}")) - common)
+        if foreign:
+            problems.append(f"{key}: the fields {', '.join(foreign)} are not in every entry of patterns")
     split = content["split"]
     if split["by"] == "list":
         try:

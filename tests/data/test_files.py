@@ -35,6 +35,19 @@ def test_subject_takes_as_much_as_it_can(tmp_path: Path) -> None:
     assert _found(tmp_path, "{site}_{subject}.jpeg")["002_S_0295_78.jpeg"] == "S_0295_78"
 
 
+def test_subject_with_a_question_mark_takes_as_little(tmp_path: Path) -> None:
+    _touch(tmp_path, "P001_3_12.png", "P02_4.png")
+    assert _found(tmp_path, "{subject?}_{slice}.png") == {"P001_3_12.png": "P001", "P02_4.png": "P02"}
+    assert fields_of("{subject?}_{slice}.png") == {"subject", "slice"}
+    assert fill_fields("low/{subject?}_{slice}.png", {"subject": "P1", "slice": "2_3"}) == "low/P1_2_3.png"
+
+
+def test_pattern_with_a_slash_at_its_end_finds_folders(tmp_path: Path) -> None:
+    _touch(tmp_path, "dicom/a/1.dcm", "dicom/b/1.dcm", "dicom/c", "dicom/.d/1.dcm", "e/1.dcm")
+    assert _found(tmp_path, "dicom/{subject}/") == {"dicom/a": "a", "dicom/b": "b"}
+    assert _found(tmp_path, "dicom/{subject}") == {"dicom/c": "c"}
+
+
 def test_text_of_a_pattern_stands_for_itself(tmp_path: Path) -> None:
     _touch(tmp_path, "a+b(1).nii", "aab1.nii", "axnii")
     assert _found(tmp_path, "{subject}+b(1).nii") == {"a+b(1).nii": "a"}

@@ -22,10 +22,13 @@ from custom.data.splits import SPLITS
 from custom.errors import InputError, MissingFileError, UsageError
 
 SHIPPED = [
+    "acdc",
     "adni_ad_nc_2d",
     "adni_t1",
+    "cardiac_srresnet_folders",
     "image_folder",
     "ixi",
+    "mnms",
     "nifti_folder",
     "openneuro_ds002748",
     "sample_brain_t1",
@@ -54,6 +57,15 @@ def _jpeg(*paths: Path) -> None:
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(path)
+
+
+def _pairs(folder: Path, names: dict[str, list[str]], scale: int = 4) -> None:
+    for part, stems in names.items():
+        for stem in stems:
+            for kind, size in (("bssfp", scale), ("bssfp_lowres", 1)):
+                path = folder / part / kind / f"{stem}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(np.zeros((8 * size, 10 * size), np.uint8)).save(path)
 
 
 def _written(folder: Path, content: dict[str, Any]) -> Path:
@@ -142,6 +154,95 @@ def test_cine_frames_are_split_by_patient(shared_data: Path) -> None:
     assert all(len(splits) == 1 for splits in _owners(manifest).values())
 
 
+def test_patient_in_two_forms_is_one_patient(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("custom.data.manifest.check_header", lambda path: None)
+    folder = shared_data / "cardiac_cine"
+    manifest = load_manifest("sunnybrook_cine", folder)
+    assert [len(manifest.items(name)) for name in SPLITS] == [293, 68, 67 - 18 + 1]
+    whole = [item for item in manifest.items("test") if item["subject"] == "SC-HF-I-01"]
+    assert whole == [{"label": str(folder / "dicom" / "SC-HF-I-01"), "subject": "SC-HF-I-01"}]
+    assert all(len(splits) == 1 for splits in _owners(manifest).values())
+
+
+def test_folder_of_a_stack_is_one_item(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Path] = []
+    monkeypatch.setattr("custom.data.manifest.check_header", seen.append)
+    folder = tmp_path / "data"
+    for subject in "abcd":
+        _jpeg(folder / "dicom" / subject / "1.jpg", folder / "dicom" / subject / "2.jpg")
+    content = copy.deepcopy(GOOD) | {"kind": "cine", "patterns": ["dicom/{subject}/"]}
+    path = _written(tmp_path, content)
+    manifest = load_manifest(path, folder)
+    assert [item["label"] for item in manifest.items("train")] == [str(folder / "dicom" / s) for s in "ab"]
+    assert seen == [folder / "dicom" / subject for subject in "abcd"]
+    _jpeg(tmp_path / "outside.jpg")
+    (folder / "dicom" / "b" / "3.jpg").symlink_to(tmp_path / "outside.jpg")
+    with pytest.raises(InputError, match=r"3.jpg: a link that leads out of dataset_dir, to .*outside.jpg"):
+        load_manifest(path, folder)
+
+
+@pytest.mark.parametrize("above", ["training/", "database/training/", ""])
+def test_acdc_is_split_by_patient_and_diagnosis(tmp_path: Path, above: str) -> None:
+    for number in range(1, 151):
+        subject = f"patient{number:03d}"
+        folder = tmp_path / (above.replace("training", "testing") if number > 100 else above) / subject
+        _nifti(folder / f"{subject}_4d.nii.gz")
+        if number < 5:
+            _nifti(folder / f"{subject}_frame01.nii.gz", folder / f"{subject}_frame01_gt.nii.gz")
+    manifest = load_manifest("acdc", tmp_path)
+    assert [len(manifest.items(name)) for name in SPLITS] == [90, 10, 50]
+    groups = [(int(subject[-3:]) - 1) // 20 for subject in manifest.subjects["validation"]]
+    assert groups == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert manifest.subjects["test"][0] == "patient101"
+
+
+def test_mnms_in_the_folders_of_the_challenge(tmp_path: Path) -> None:
+    codes = [f"A{number}B{number}C" for number in range(10)]
+    places = ["Training/Labeled", "Training/Unlabeled", "Validation", "Testing", "."]
+    for number, code in enumerate(codes):
+        folder = tmp_path / places[number % 5] / code
+        _nifti(folder / f"{code}_sa.nii.gz", folder / f"{code}_sa_gt.nii.gz")
+    manifest = load_manifest("mnms", tmp_path)
+    assert [len(manifest.items(name)) for name in SPLITS] == [7, 1, 2]
+    assert sorted(_owners(manifest)) == codes
+
+
+def test_pairs_of_the_cardiac_original(tmp_path: Path) -> None:
+    names = {"train": ["P001_3_12", "P001_4_12", "P002_3"], "validation": ["P003_a"], "test": ["P004_b"]}
+    _pairs(tmp_path, names)
+    manifest = load_manifest("cardiac_srresnet_folders", tmp_path)
+    assert manifest.subjects == {"train": ["P001", "P002"], "validation": ["P003"], "test": ["P004"]}
+    assert manifest.items("test") == [
+        {
+            "label": str(tmp_path / "test/bssfp/P004_b.png"),
+            "image": str(tmp_path / "test/bssfp_lowres/P004_b.png"),
+            "subject": "P004",
+        }
+    ]
+
+
+def test_pictures_that_do_not_pair_are_refused(tmp_path: Path) -> None:
+    names = {"train": ["P001_1", "P002_1"], "validation": ["P003_1"], "test": ["P004_1"]}
+    _pairs(tmp_path, names)
+    (tmp_path / "train/bssfp_lowres/P001_1.png").rename(tmp_path / "train/bssfp_lowres/P001_2.png")
+    with pytest.raises(InputError, match=r"bssfp_lowres/P001_1.png: no such file"):
+        load_manifest("cardiac_srresnet_folders", tmp_path)
+    (tmp_path / "train/bssfp/P001_1.png").rename(tmp_path / "train/bssfp/P001_2.png")
+    _jpeg(tmp_path / "train/bssfp_lowres/P009_1.png")
+    with pytest.raises(InputError, match=r"1 problem\n.*P009_1.png: low resolution without its partner"):
+        load_manifest("cardiac_srresnet_folders", tmp_path)
+    (tmp_path / "train/bssfp_lowres/P009_1.png").unlink()
+    Image.fromarray(np.zeros((8, 9), np.uint8)).save(tmp_path / "test/bssfp_lowres/P004_1.png")
+    with pytest.raises(InputError, match=r"1 problem\n.*P004_1.png: 32 x 40 pixels .* 8 x 9; .* has to be 4 times"):
+        load_manifest("cardiac_srresnet_folders", tmp_path)
+    Image.fromarray(np.zeros((16, 20), np.uint8)).save(tmp_path / "test/bssfp_lowres/P004_1.png")
+    with pytest.raises(InputError, match=r"16 x 20; .* has to be 4 times"):
+        load_manifest("cardiac_srresnet_folders", tmp_path)
+    _pairs(tmp_path, names, scale=1)
+    with pytest.raises(InputError, match=r"has to be 2, 3, 4, ... times"):
+        load_manifest("cardiac_srresnet_folders", tmp_path)
+
+
 def test_openneuro_in_the_layout_of_bids(tmp_path: Path) -> None:
     subjects = [f"sub-{number:02d}" for number in range(1, 31)]
     _nifti(*(tmp_path / subject / "anat" / f"{subject}_T1w.nii.gz" for subject in subjects))
@@ -217,9 +318,7 @@ def test_digest_depends_on_what_is_said_and_not_on_how() -> None:
 
 
 def test_unknown_name_is_wrong_use_and_gets_a_hint() -> None:
-    with pytest.raises(
-        UsageError, match=r"'sample_brain': unknown; did you mean 'sample_brain_t1'\? Known are adni_ad"
-    ):
+    with pytest.raises(UsageError, match=r"'sample_brain': unknown; did you mean 'sample_brain_t1'\? Known are acdc"):
         load_manifest("sample_brain", sample_folder())
     with pytest.raises(UsageError, match="'schema': unknown"):
         load_manifest("schema", sample_folder())
@@ -288,6 +387,11 @@ WRONG: dict[str, tuple[Change, str]] = {
     "upwards first": (lambda m: m.update(patterns=["../{subject}.nii"]), r"patterns\[0\]: .*below dataset_dir"),
     "upwards mask": (lambda m: m.update(mask_pattern="../{subject}.nii"), "mask_pattern: .*below dataset_dir"),
     "no pattern": (lambda m: m.update(patterns=[]), r"patterns: \[\] is not allowed .*minItems"),
+    "image field": (
+        lambda m: m.update(image_pattern="{subject}_{visit}.png"),
+        "image_pattern: the fields visit are not",
+    ),
+    "image kind": (lambda m: m.update(image_pattern="{subject}.nii"), "image_pattern: .*a .png, .jpg or .jpeg file"),
     "mask field": (lambda m: m.update(mask_pattern="{subject}_{visit}.nii"), "mask_pattern: the fields visit are not"),
     "by": (lambda m: m["split"].update(by="luck"), "split.by: .*one of 'list', 'fractions', 'field', 'slabs'"),
     "no split": (lambda m: m.update(split={}), "split: 'by' is missing"),
