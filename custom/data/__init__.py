@@ -10,6 +10,7 @@ from custom.data.patches import PatchSampler, RandomPatches
 from custom.data.readers import ScanReader, check_header, list_scans, read_scan
 from custom.data.scan import StoredScan, check_scan
 from custom.data.splits import expand_ranges, split_by_fractions
+from custom.data.synthetic_cine import synthetic_cine_folder
 from custom.data.weights import choose_checkpoint, load_weights, read_checkpoint, save_checkpoint
 from custom.data.writers import check_output_dir, result_path, result_paths, write_scan
 
@@ -44,5 +45,6 @@ __all__ = [
     "save_checkpoint",
     "slab_bounds",
     "split_by_fractions",
+    "synthetic_cine_folder",
     "write_scan",
 ]

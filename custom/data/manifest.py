@@ -27,7 +27,7 @@ class Manifest:
         modality: such as "T1w MRI of the brain".
         licence: of the data.
         citation: what to cite.
-        sample: whether it is a demonstration on one subject.
+        sample: whether it is a demonstration, not a result.
         digest: sha256 (hexadecimal) of the manifest as canonical JSON.
         path: the manifest's own file.
         dataset_dir: where the data are.

@@ -32,6 +32,7 @@ SHIPPED = [
     "nifti_folder",
     "openneuro_ds002748",
     "sample_brain_t1",
+    "sample_cardiac_cine",
     "sunnybrook_cine",
 ]
 GOOD: dict[str, Any] = {
