@@ -1,0 +1,260 @@
+"""DICOM stacks in folders: files found by content, told apart by series and kind of image, and put in order."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from custom.data.dicom.arrange import arrange
+from custom.data.dicom.frame import DicomStack, Frame
+from custom.data.dicom.headers import ImageFile, is_dicom, read_header
+from custom.data.dicom.kinds import image_kind, kind_key
+from custom.data.dicom.pixels import read_stack
+from custom.errors import InputError, MissingFileError
+
+__all__ = ["DicomStack", "Frame", "StackFiles", "find_stack_files", "find_stacks", "read_stack", "stack_of"]
+
+logger = logging.getLogger(__name__)
+
+# Files so named are meant to be DICOM: one that is not is damaged, and may be a slice.
+_DICOM_SUFFIXES = (".dcm", ".ima", ".dcm.gz", ".ima.gz")
+# Positions are rounded to this many digits (mm) to see whether an echo comes twice at one place.
+_PLACE_DIGITS = 2
+
+
+@dataclass(frozen=True)
+class StackFiles:
+    """The files that make up one stack, not yet put in order.
+
+    Attributes:
+        files: sorted by name.
+        name: see `DicomStack.name`.
+        problem: why they cannot be read, a whole message, or "".
+    """
+
+    files: tuple[ImageFile, ...]
+    name: str
+    problem: str = ""
+
+    @property
+    def path(self) -> Path:
+        """The first file by name, by which a stack that cannot be put in order is called."""
+        return self.files[0].path
+
+    def fits(self, series: str) -> bool:
+        """Say whether this is the series of a SeriesInstanceUID or SeriesNumber, or part of a SeriesDescription."""
+        first = self.files[0]
+        if series in (first.series_uid, first.series_number):
+            return True
+        return bool(series) and series.lower() in first.series_description.lower()
+
+    def arranged(self) -> DicomStack:
+        """Put the frames in order.
+
+        Raises:
+            InputError: where they make up no even stack.
+        """
+        if self.problem:
+            raise InputError(self.problem)
+        return arrange(self.files, self.name)
+
+    def __str__(self) -> str:
+        first = self.files[0]
+        words = f"{self.path.parent.name}: series {first.series_number or first.series_uid or '?'}"
+        description = f" {first.series_description!r}" if first.series_description else ""
+        kind = image_kind(first.frames[0]) if first.frames else ""
+        return f"{words}{description}{f' ({kind})' if kind else ''}, {len(self.files)} files"
+
+
+def stack_of(path: Path) -> DicomStack:
+    """Find and arrange the one stack that a path stands for, from headers alone.
+
+    Args:
+        path: a folder that holds exactly one stack (with its folders), or a DICOM file: then the stack that it belongs
+            to, files of the same folder, series and kind of image.
+
+    Raises:
+        MissingFileError: where there is nothing.
+        InputError: where there is no stack, or more than one in a folder, or it cannot be put in order.
+    """
+    path = Path(path)
+    if path.is_dir():
+        found = find_stack_files(path)
+        if len(found) != 1:
+            words = "; ".join(map(str, found[:8])) + ("; ..." if len(found) > 8 else "")
+            raise InputError(
+                f"{path}: the folder holds {len(found)} series: {words}; choose one by --series, or give one of its "
+                "files"
+            )
+        return found[0].arranged()
+    if not path.exists():
+        raise MissingFileError(f"{path}: no such file; check the path")
+    own = read_header(path)
+    if own.problem:
+        raise InputError(own.problem)
+    if own.skipped:
+        raise InputError(f"{path}: {own.skipped}, so there is no scan in it; give an MR image")
+    if own.multiframe:
+        return arrange([own], _stem(path))
+    for found_files in _stacks_in(path.parent, say=False):
+        if any(file.path == path for file in found_files.files):
+            return found_files.arranged()
+    raise InputError(f"{path}: a copy of another file of its folder (same SOPInstanceUID); give that one")
+
+
+def find_stacks(folder: Path) -> list[DicomStack]:
+    """Find the stacks in a folder and its folders; what is skipped is logged with the reason.
+
+    Raises:
+        InputError: where there is none, or none that can be put in order.
+    """
+    stacks = []
+    problems = []
+    for found in find_stack_files(folder):
+        try:
+            stacks.append(found.arranged())
+        except InputError as err:
+            logger.warning("skipped: %s", err)
+            problems.append(err)
+    if not stacks:
+        raise problems[0]
+    return stacks
+
+
+def find_stack_files(folder: Path) -> list[StackFiles]:
+    """Find the files of each stack in a folder and its folders, readable or not; what is skipped is logged.
+
+    Raises:
+        InputError: where there is none.
+    """
+    found = [stack for place in _folders(folder) for stack in _stacks_in(place)]
+    if not found:
+        raise InputError(f"{folder}: no DICOM image of MR in this folder; check the path")
+    return found
+
+
+def _folders(folder: Path) -> Iterator[Path]:
+    yield folder
+    for entry in _entries(folder):
+        # A link to a folder is not followed: it may lead back here.
+        if entry.is_dir() and not entry.is_symlink():
+            yield from _folders(entry)
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    except OSError as err:
+        raise InputError(f"{folder}: the folder cannot be listed ({err.strerror}); check who may read it") from err
+
+
+def _stacks_in(folder: Path, say: bool = True) -> list[StackFiles]:
+    """Find the stacks of one folder, without the folders in it."""
+    images: list[ImageFile] = []
+    skipped: Counter[str] = Counter()
+    for entry in _entries(folder):
+        if not entry.is_file() or not (is_dicom(entry) or entry.name.lower().endswith(_DICOM_SUFFIXES)):
+            continue
+        header = read_header(entry)
+        if header.skipped:
+            skipped[header.skipped] += 1
+        else:
+            images.append(header)
+    images, copies = _without_copies(images)
+    if copies:
+        skipped["a copy of another file"] += copies
+    if say and skipped:
+        logger.info("%s: skipped %s", folder, ", ".join(f"{why} ({count})" for why, count in skipped.items()))
+    return _named(folder, _grouped(images))
+
+
+def _without_copies(images: list[ImageFile]) -> tuple[list[ImageFile], int]:
+    """Leave out files that are there twice: same SOPInstanceUID, and same header as far as it is read.
+
+    The UID alone does not do: anonymised images are seen that all have one.
+    """
+    kept: dict[object, ImageFile] = {}
+    for image in images:
+        key: object = image.path
+        if image.sop_uid and image.frames:
+            first = image.frames[0]
+            key = (image.sop_uid, image.series_uid, len(image.frames), first.position, tuple(first.labels.items()))
+        kept.setdefault(key, image)
+    return list(kept.values()), len(images) - len(kept)
+
+
+def _grouped(images: list[ImageFile]) -> list[tuple[list[ImageFile], str]]:
+    """Group files by stack, each with what is wrong with it."""
+    groups: dict[tuple[object, ...], list[ImageFile]] = {}
+    for image in images:
+        if image.multiframe:
+            groups[(image.path,)] = [image]
+        elif not image.problem:
+            groups.setdefault((image.series_uid, kind_key(image.frames[0])), []).append(image)
+    found = [(part, "") for group in groups.values() for part in _echoes_apart(group)]
+    # A broken file may be a slice of its series, or of any if it does not say.
+    for image in images:
+        if image.problem and not image.multiframe:
+            touched = [
+                i
+                for i, (group, _) in enumerate(found)
+                if not group[0].multiframe and image.series_uid in ("", group[0].series_uid)
+            ]
+            for i in touched:
+                found[i] = (found[i][0], found[i][1] or image.problem)
+            if not touched:
+                found.append(([image], image.problem))
+    return [(group, problem or group[0].problem) for group, problem in found]
+
+
+def _echoes_apart(group: list[ImageFile]) -> list[list[ImageFile]]:
+    """Split a series of several echoes, each with several phases, by echo; several echoes alone are one stack."""
+    if group[0].multiframe:
+        return [group]
+    echoes: dict[float | None, list[ImageFile]] = {}
+    for image in group:
+        echoes.setdefault(image.frames[0].labels.get("echo_time"), []).append(image)
+    places = Counter(
+        (frame.labels.get("echo_time"), *(round(x, _PLACE_DIGITS) for x in frame.position))
+        for image in group
+        for frame in image.frames
+    )
+    return list(echoes.values()) if len(echoes) > 1 and max(places.values()) > 1 else [group]
+
+
+def _named(folder: Path, groups: list[tuple[list[ImageFile], str]]) -> list[StackFiles]:
+    """Name the stacks of a folder, each differently."""
+    classic = [group for group, _ in groups if not group[0].multiframe]
+    names = []
+    for group, _ in groups:
+        first = group[0]
+        if first.multiframe:
+            names.append(_stem(first.path))
+        elif len(classic) == 1:
+            names.append(folder.resolve().name)
+        else:
+            names.append(f"{folder.resolve().name}_{_safe(first.series_number) or classic.index(group) + 1}")
+    twice = {name for name, count in Counter(names).items() if count > 1}
+    seen: Counter[str] = Counter()
+    for i, (group, _) in enumerate(groups):
+        if names[i] in twice:
+            kind = image_kind(group[0].frames[0]) if group[0].frames else ""
+            seen[names[i]] += 1
+            names[i] = f"{names[i]}_{kind}{seen[names[i]]}"
+    return [StackFiles(tuple(group), name, problem) for (group, problem), name in zip(groups, names, strict=True)]
+
+
+def _safe(number: str) -> str:
+    """Return a series number if it is one: it becomes part of a file name."""
+    return number if number.lstrip("-").isascii() and number.lstrip("-").isdigit() else ""
+
+
+def _stem(path: Path) -> str:
+    name = path.name
+    for suffix in sorted(_DICOM_SUFFIXES, key=len, reverse=True):
+        if name.lower().endswith(suffix) and len(name) > len(suffix):
+            return name[: -len(suffix)]
+    return name

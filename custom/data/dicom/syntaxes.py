@@ -1,0 +1,51 @@
+"""Transfer syntaxes: which can be decoded, and by which package."""
+
+from __future__ import annotations
+
+__all__ = ["decoder_package", "is_compressed", "is_supported", "syntax_name"]
+
+from pydicom.uid import UID
+
+_UNCOMPRESSED = (
+    "1.2.840.10008.1.2",  # implicit VR little endian
+    "1.2.840.10008.1.2.1",  # explicit VR little endian
+    "1.2.840.10008.1.2.1.99",  # deflated
+    "1.2.840.10008.1.2.2",  # explicit VR big endian
+)
+_RLE = "1.2.840.10008.1.2.5"
+_JPEG = "pylibjpeg and pylibjpeg-libjpeg"
+_JPEG_2000 = "pylibjpeg and pylibjpeg-openjpeg"
+# Transfer syntax to the packages that decode it within pydicom.
+_PACKAGES = {
+    "1.2.840.10008.1.2.4.50": _JPEG,  # baseline
+    "1.2.840.10008.1.2.4.51": _JPEG,  # extended
+    "1.2.840.10008.1.2.4.57": _JPEG,  # lossless
+    "1.2.840.10008.1.2.4.70": _JPEG,  # lossless, first-order prediction
+    "1.2.840.10008.1.2.4.80": _JPEG,  # JPEG-LS lossless
+    "1.2.840.10008.1.2.4.81": _JPEG,  # JPEG-LS near-lossless
+    "1.2.840.10008.1.2.4.90": _JPEG_2000,  # lossless
+    "1.2.840.10008.1.2.4.91": _JPEG_2000,
+    "1.2.840.10008.1.2.4.201": _JPEG_2000,  # high-throughput, lossless
+    "1.2.840.10008.1.2.4.202": _JPEG_2000,  # high-throughput, lossless, by resolution
+    "1.2.840.10008.1.2.4.203": _JPEG_2000,  # high-throughput
+}
+
+
+def is_compressed(syntax: str) -> bool:
+    """Say whether the pixels are encapsulated: JPEG of some kind, or run lengths."""
+    return syntax not in _UNCOMPRESSED
+
+
+def is_supported(syntax: str) -> bool:
+    """Say whether the pixels can be decoded, given the packages."""
+    return syntax in _UNCOMPRESSED or syntax == _RLE or syntax in _PACKAGES
+
+
+def decoder_package(syntax: str) -> str:
+    """Return what has to be installed to decode the pixels, "" where numpy does."""
+    return _PACKAGES.get(syntax, "")
+
+
+def syntax_name(syntax: str) -> str:
+    """Return the syntax in words and as UID."""
+    return f"{UID(syntax).name} ({syntax})" if syntax and UID(syntax).name != syntax else syntax or "(none given)"
