@@ -128,8 +128,8 @@ def _axes(frames: list[Frame]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         if len(groups) > 1 or against_first.max() > _SAME_DIRECTION:
             words = "; ".join(_some([_label(f) for f in group]) for group in groups[:4])
             raise InputError(
-                f"{frames[0].path.parent}: the images of one series have {len(groups)} different orientations: {words}; "
-                "put those of one orientation in a folder of their own"
+                f"{frames[0].path.parent}: the images of one series have {len(groups)} different orientations: "
+                f"{words}; put those of one orientation in a folder of their own"
             )
     row, column = np.median(cosines, axis=0).reshape(2, 3)
     row, column = row / np.linalg.norm(row), column / np.linalg.norm(column)

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, cast
 
 from pydicom import config
 from pydicom.filereader import read_partial
-from pydicom.uid import DeflatedExplicitVRLittleEndian, UID
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from custom.data.dicom.fields import Fields, classic_frames, enhanced_frames
 from custom.data.dicom.frame import Frame

@@ -94,7 +94,7 @@ def _undecoded(path: Path, err: Exception) -> InputError:
     try:
         with quiet(), open_dicom(path) as stream:
             syntax = str(pydicom.dcmread(stream, stop_before_pixels=True).file_meta.TransferSyntaxUID)
-    except Exception:  # noqa: S110  the first error is the one to tell of
+    except Exception:  # the first error is the one to tell of
         pass
     details = (str(err).splitlines() or ["no details"])[0]
     package = decoder_package(syntax)
