@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -12,12 +13,19 @@ import numpy as np
 import torch
 from monai.data import ImageReader, MetaTensor
 
+from custom.data.dicom.headers import is_dicom
+from custom.data.dicom.pixels import read_stack
+from custom.data.dicom.stack import StackFiles, is_named_dicom, stack_files_of, stack_of, stacks_in
 from custom.data.nifti import NIFTI_SUFFIXES, check_nifti_header, read_nifti
 from custom.data.pictures import PICTURE_SUFFIXES, check_picture_header, read_picture
 from custom.data.scan import StoredScan, check_scan
 from custom.errors import InputError, MissingFileError
 
 __all__ = ["ScanReader", "check_header", "known_suffixes", "list_scans", "read_scan", "scan_suffix"]
+
+logger = logging.getLogger(__name__)
+
+_SHOWN_SERIES = 20
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,16 @@ class _Format:
     check_header: Callable[[Path], None]
 
 
+def _read_dicom(path: Path) -> StoredScan:
+    return read_stack(stack_of(path))
+
+
+def _check_dicom(path: Path) -> None:
+    stack_of(path)
+
+
+# DICOM is known by its content and not by its name; a folder stands for the one series in it.
+_DICOM = _Format((), _read_dicom, _check_dicom)
 # A new kind of file is a module beside nifti.py and one line here.
 _FORMATS = (
     _Format(NIFTI_SUFFIXES, read_nifti, check_nifti_header),
@@ -50,6 +68,8 @@ def scan_suffix(path: str | os.PathLike[str]) -> str:
 def check_header(path: str | os.PathLike[str]) -> None:
     """Refuse a file that is missing, empty, or whose header is not that of a scan; its voxels are not read.
 
+    For DICOM the whole series is looked at: slices that are missing, and all else that its headers show.
+
     Raises:
         MissingFileError: where there is no such file.
         InputError: for anything else, naming the file.
@@ -62,15 +82,17 @@ def read_scan(path: str | os.PathLike[str], allow_constant: bool = False) -> Met
     """Read a scan and check it.
 
     Args:
-        path: NIfTI (.nii, .nii.gz) or a picture (.png, .jpg, .jpeg).
+        path: NIfTI (.nii, .nii.gz), a picture (.png, .jpg, .jpeg), a DICOM file of any name, which stands for its
+            series, or a folder with one DICOM series.
         allow_constant: take an image of one value, as a mask may be.
 
     Returns:
         Float32 (frames, *spatial), contiguous, two or three spatial axes, in the source's units; an ordinary scan has
-        one frame, a cine its phases. Its meta holds "affine" (4x4 float64, RAS+), "filename_or_obj", "kind" ("nifti"
-        or "image"), "stored_dtype", "frames" (how many), "frame_axis" ("", "time", "echo" or "frame"), "frame_values"
-        (JSON list of floats, times in ms) and what a writer needs: for NIfTI "scl_slope", "scl_inter", "xform_code",
-        "xyz_unit" and, of several frames, "time_unit".
+        one frame, a cine its phases. Its meta holds "affine" (4x4 float64, RAS+), "filename_or_obj", "kind" ("nifti",
+        "image" or "dicom"), "stored_dtype", "frames" (how many), "frame_axis" ("", "time", "echo" or
+        "frame"), "frame_values" (JSON list of floats, times in ms) and what a writer needs: for NIfTI
+        "scl_slope", "scl_inter", "xform_code", "xyz_unit" and, of several frames, "time_unit"; for DICOM
+        "enhanced" (0 or 1).
 
     Raises:
         MissingFileError: where there is no such file.
@@ -84,32 +106,69 @@ def read_scan(path: str | os.PathLike[str], allow_constant: bool = False) -> Met
 
 
 def list_scans(
-    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], output_dir: str | os.PathLike[str] | None = None
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    output_dir: str | os.PathLike[str] | None = None,
+    series: str | int | None = None,
 ) -> list[str]:
     """List the scans that a file, a folder (with its folders) or a list of both names, sorted within each folder.
 
     Hidden files and files of an unknown kind in a folder are passed over; a file that is named itself must be of a
-    known kind. A scan that is named twice is listed once. Results of an earlier run are no scans: in a folder, what
-    lies in `output_dir`, or there is called `<name>_sr` beside `<name>`, is passed over.
+    known kind. A scan that is named twice is listed once. DICOM is found by its content; each series, and each kind of
+    image in it, is one scan, listed as its first file. A series that cannot be read is listed too, for whoever reads
+    it to say why.
+
+    Results of an earlier run are no scans: in a folder, what lies in `output_dir`, or there is called `<name>_sr`
+    beside `<name>`, is passed over; so is DICOM there of which a folder or the file is called `<name>_sr`.
+
+    Args:
+        path: what is looked at.
+        output_dir: folder of the results.
+        series: which DICOM series of the folders are wanted, SeriesInstanceUID, SeriesNumber or part of the
+            SeriesDescription; then nothing else in the folders is. All without it; they are logged if several.
 
     Raises:
         MissingFileError: for a path that is not there.
-        InputError: for a file of an unknown kind, or where there is no scan at all.
+        InputError: for a file of an unknown kind, where there is no scan at all, or no such series.
     """
     given: Iterable[str | os.PathLike[str]] = [path] if isinstance(path, (str, os.PathLike)) else path
     found: dict[str, None] = {}
+    stacks: dict[str, StackFiles] = {}
     for entry in given:
         place = Path(entry)
         if place.is_dir():
-            scans = _scans_in(place)
-            found.update(dict.fromkeys(str(scan) for scan in scans if not _is_result(scan, place, output_dir)))
+            files, theirs = _scans_in(place)
+            listed = [*((str(file), None) for file in files), *((str(stack.first()), stack) for stack in theirs)]
+            for scan, stack in sorted(listed, key=lambda pair: Path(pair[0])):
+                if _is_result(Path(scan), place, output_dir):
+                    continue
+                if stack is not None:
+                    stacks[scan] = stack
+                if series is None or (stack is not None and stack.fits(str(series))):
+                    found[scan] = None
+        elif _format_of(place) is _DICOM:
+            found[str(_first_of_its_stack(place))] = None
         else:
-            _format_of(place)
             found[str(place)] = None
+    if not found and stacks:
+        raise InputError(f"no DICOM series fits {str(series)!r}; there are {_words(stacks.values())}")
     if not found:
         words = ", ".join(map(str, given)) or "an empty list"
-        raise InputError(f"{words}: no scan found; known kinds are {', '.join(known_suffixes())}")
+        raise InputError(f"{words}: no scan found; known kinds are DICOM (MR images), {', '.join(known_suffixes())}")
+    if series is None and len(stacks) > 1:
+        logger.info("%d DICOM series: %s", len(stacks), _words(stacks.values()))
     return list(found)
+
+
+def _words(stacks: Iterable[StackFiles]) -> str:
+    words = [str(stack) for stack in stacks]
+    return "; ".join(words[:_SHOWN_SERIES]) + ("; ..." if len(words) > _SHOWN_SERIES else "")
+
+
+def _first_of_its_stack(file: Path) -> Path:
+    try:
+        return stack_files_of(file).first()
+    except InputError:  # said when the scan is read
+        return file
 
 
 def _is_result(scan: Path, folder: Path, output_dir: str | os.PathLike[str] | None) -> bool:
@@ -118,8 +177,10 @@ def _is_result(scan: Path, folder: Path, output_dir: str | os.PathLike[str] | No
     if not folder.resolve().is_relative_to(Path(output_dir).resolve()):
         return True
     ending = scan_suffix(scan)
+    if not ending or is_dicom(scan):
+        return any(part.split(".")[0].endswith("_sr") for part in scan.relative_to(folder).parts)
     stem = scan.name[: -len(ending)]
-    return stem.endswith("_sr") and any(scan.with_name(stem[:-3] + e).exists() for e in known_suffixes())
+    return stem.endswith("_sr") and any(scan.with_name(stem[:-3] + e).exists() for e in (*known_suffixes(), "", ".dcm"))
 
 
 class ScanReader(ImageReader):
@@ -129,13 +190,13 @@ class ScanReader(ImageReader):
     """
 
     def verify_suffix(self, filename: Sequence[str | os.PathLike[str]] | str | os.PathLike[str]) -> bool:
-        """Say whether every file name ends as a scan of a known kind does."""
-        return all(scan_suffix(name) for name in _as_list(filename))
+        """Say whether every file is DICOM, a folder, or ends as a scan of a known kind does."""
+        return all(scan_suffix(name) or Path(name).is_dir() or is_dicom(Path(name)) for name in _as_list(filename))
 
     def read(
         self, data: Sequence[str | os.PathLike[str]] | str | os.PathLike[str], **kwargs: Any
     ) -> tuple[Path, StoredScan]:
-        """Read one scan; `kwargs` are MONAI's and not used.
+        """Read one scan, which may be a folder with one DICOM series; `kwargs` are MONAI's and not used.
 
         Raises:
             InputError: as `read_scan`, and for more than one file, which MONAI would stack as channels.
@@ -184,15 +245,15 @@ def _read(file: Path, allow_constant: bool) -> StoredScan:
 
 
 def _format_of(file: Path) -> _Format:
-    """Find the kind of a file by its name; refuse what is not there, empty or unknown."""
+    """Find the kind of a file, DICOM by its content and others by name; refuse what is not there, empty or unknown."""
     if not file.exists():
         link = "a link to a file that is not there" if file.is_symlink() else "no such file"
         raise MissingFileError(f"{file}: {link}; check the path")
     if file.is_dir():
-        raise InputError(f"{file}: a folder, where a file is needed")
+        return _DICOM
     suffix = scan_suffix(file)
-    if not suffix:
-        raise InputError(f"{file}: not a kind of file that can be read; known are {', '.join(known_suffixes())}")
+    if not suffix and not is_named_dicom(file) and not is_dicom(file):
+        raise InputError(f"{file}: not a kind of file that can be read; known are DICOM, {', '.join(known_suffixes())}")
     try:
         with file.open("rb") as stream:
             empty = not stream.read(1)
@@ -200,21 +261,29 @@ def _format_of(file: Path) -> _Format:
         raise InputError(f"{file}: cannot be opened ({err.strerror}); check who may read it") from err
     if empty:
         raise InputError(f"{file}: the file is empty (0 bytes); copy or download it again")
+    if is_dicom(file):
+        return _DICOM
+    if not suffix:
+        raise InputError(f"{file}: not DICOM, whatever its name says; convert or export it again")
     return next(known for known in _FORMATS if suffix in known.suffixes)
 
 
-def _scans_in(folder: Path) -> list[Path]:
+def _scans_in(folder: Path) -> tuple[list[Path], list[StackFiles]]:
+    """Find the files of other kinds, and the DICOM stacks, in a folder and its folders."""
     try:
         entries = sorted(folder.iterdir())
     except OSError as err:
         raise InputError(f"{folder}: the folder cannot be listed ({err.strerror}); check who may read it") from err
-    found: list[Path] = []
+    files: list[Path] = []
+    stacks = stacks_in(folder)
     for entry in entries:
         if entry.name.startswith("."):
             continue
         # A link to a folder is not followed: it may lead back here.
         if entry.is_dir() and not entry.is_symlink():
-            found += _scans_in(entry)
-        elif entry.is_file() and scan_suffix(entry):
-            found.append(entry)
-    return found
+            further = _scans_in(entry)
+            files += further[0]
+            stacks += further[1]
+        elif entry.is_file() and scan_suffix(entry) and not is_dicom(entry):
+            files.append(entry)
+    return files, stacks

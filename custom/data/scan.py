@@ -25,7 +25,7 @@ class StoredScan:
             frames (cine phases, echoes) (*spatial, frames). In the source's units: slope and intercept have been
             applied.
         affine: 4x4 float64, voxel index to RAS+ world.
-        kind: "nifti" or "image".
+        kind: "nifti", "image" or "dicom".
         stored_dtype: numpy name of the type on disk, such as "int16".
         header: what a writer needs beyond this, plain numbers and words only, so that it can be collated. With several
             frames it holds "frames" (how many), "frame_axis" ("time", "echo" or "frame") and "frame_values" (a JSON

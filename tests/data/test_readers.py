@@ -278,7 +278,7 @@ BAD = {
     "affine not finite": ("a.nii", _affine(np.full((4, 4), np.nan)), "affine holds values that are not numbers"),
     "truncated picture": ("a.png", _truncated_png, "cannot be read as PNG"),
     "another format": ("a.png", _bitmap, "cannot be read as PNG"),
-    "unknown kind": ("a.xyz", _text, "known are .nii.gz, .nii, .png"),
+    "unknown kind": ("a.xyz", _text, "known are DICOM, .nii.gz, .nii, .png"),
     "a folder": ("a.nii", lambda path: path.mkdir(), "a folder, where a file is needed"),
     "dead link": ("a.nii", lambda path: path.symlink_to(path.parent / "gone.nii"), "link to a file that is not there"),
 }

@@ -34,7 +34,7 @@ def test_list_keeps_its_order_and_forgets_repeats(tmp_path: Path) -> None:
 
 def test_nothing_to_list_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
-    with pytest.raises(InputError, match=r"no scan found; known kinds are \.nii\.gz"):
+    with pytest.raises(InputError, match=r"no scan found; known kinds are DICOM"):
         list_scans(tmp_path)
     with pytest.raises(InputError, match="empty list: no scan found"):
         list_scans([])

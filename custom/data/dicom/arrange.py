@@ -47,12 +47,12 @@ def arrange(files: Sequence[ImageFile], name: str = "") -> DicomStack:
             or unevenly spaced, slices that lack a phase.
     """
     first = files[0]
-    for what, values in (
+    for what, those in (
         ("sizes", [f"{f.columns} x {f.rows}" for f in files]),
         ("photometric interpretations", [f.photometric for f in files]),
         ("stored types", [f.stored_dtype for f in files]),
     ):
-        _check_equal(what, values, [f.path.name for f in files], first)
+        _check_equal(what, those, [f.path.name for f in files], first)
     frames = [frame for file in files for frame in file.frames]
     if first.multiframe:
         frames = one_kind(frames, first.path)
@@ -113,24 +113,20 @@ def _axes(frames: list[Frame]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         InputError: where frames differ in orientation.
     """
     cosines = np.array([frame.orientation for frame in frames])
-    off = np.abs(cosines - np.median(cosines, axis=0)).max(axis=1)
-    # The median of planes that differ is no plane of them: the frames are counted against the first.
-    against_first = np.abs(cosines - cosines[0]).max(axis=1)
-    if off.max() > _SAME_DIRECTION:
-        groups: list[list[Frame]] = []
-        for frame in frames:
-            for group in groups:
-                if np.abs(np.subtract(frame.orientation, group[0].orientation)).max() <= _SAME_DIRECTION:
-                    group.append(frame)
-                    break
-            else:
-                groups.append([frame])
-        if len(groups) > 1 or against_first.max() > _SAME_DIRECTION:
-            words = "; ".join(_some([_label(f) for f in group]) for group in groups[:4])
-            raise InputError(
-                f"{frames[0].path.parent}: the images of one series have {len(groups)} different orientations: "
-                f"{words}; put those of one orientation in a folder of their own"
-            )
+    groups: list[list[Frame]] = []
+    for frame in frames:
+        for group in groups:
+            if np.abs(np.subtract(frame.orientation, group[0].orientation)).max() <= _SAME_DIRECTION:
+                group.append(frame)
+                break
+        else:
+            groups.append([frame])
+    if len(groups) > 1:
+        words = "; ".join(_some([_label(frame) for frame in group]) for group in groups[:4])
+        raise InputError(
+            f"{frames[0].path.parent}: the images of one series have {len(groups)} different orientations: "
+            f"{words}; put those of one orientation in a folder of their own"
+        )
     row, column = np.median(cosines, axis=0).reshape(2, 3)
     row, column = row / np.linalg.norm(row), column / np.linalg.norm(column)
     normal = np.cross(row, column)

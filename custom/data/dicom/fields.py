@@ -86,7 +86,7 @@ class Fields:
         if value is None and default is not None:
             return default
         try:
-            return int(value)  # type: ignore[arg-type]
+            return int(value)
         except (TypeError, ValueError) as err:
             words = "not given" if value is None else f"{str(value)!r}"
             raise InputError(f"{self.path}: {keyword} is {words}; a whole number is needed; export it again") from err

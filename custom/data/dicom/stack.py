@@ -15,7 +15,19 @@ from custom.data.dicom.kinds import image_kind, kind_key
 from custom.data.dicom.pixels import read_stack
 from custom.errors import InputError, MissingFileError
 
-__all__ = ["DicomStack", "Frame", "StackFiles", "find_stack_files", "find_stacks", "read_stack", "stack_of"]
+__all__ = [
+    "DicomStack",
+    "Frame",
+    "StackFiles",
+    "find_stack_files",
+    "find_stacks",
+    "is_dicom_folder",
+    "is_named_dicom",
+    "read_stack",
+    "stack_files_of",
+    "stack_of",
+    "stacks_in",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +63,13 @@ class StackFiles:
             return True
         return bool(series) and series.lower() in first.series_description.lower()
 
+    def first(self) -> Path:
+        """Return the first file in the order of slices, by which a stack is named; by name where it has no order."""
+        try:
+            return self.arranged().files[0]
+        except InputError:
+            return self.path
+
     def arranged(self) -> DicomStack:
         """Put the frames in order.
 
@@ -80,7 +99,6 @@ def stack_of(path: Path) -> DicomStack:
         MissingFileError: where there is nothing.
         InputError: where there is no stack, or more than one in a folder, or it cannot be put in order.
     """
-    path = Path(path)
     if path.is_dir():
         found = find_stack_files(path)
         if len(found) != 1:
@@ -90,19 +108,27 @@ def stack_of(path: Path) -> DicomStack:
                 "files"
             )
         return found[0].arranged()
+    return stack_files_of(path).arranged()
+
+
+def stack_files_of(path: Path) -> StackFiles:
+    """Find the files of the stack that a file belongs to.
+
+    Raises:
+        MissingFileError: where there is no such file.
+        InputError: for a file that is no image, or that cannot be read.
+    """
     if not path.exists():
         raise MissingFileError(f"{path}: no such file; check the path")
     own = read_header(path)
-    if own.problem:
-        raise InputError(own.problem)
     if own.skipped:
         raise InputError(f"{path}: {own.skipped}, so there is no scan in it; give an MR image")
-    if own.multiframe:
-        return arrange([own], _stem(path))
-    for found_files in _stacks_in(path.parent, say=False):
-        if any(file.path == path for file in found_files.files):
-            return found_files.arranged()
-    raise InputError(f"{path}: a copy of another file of its folder (same SOPInstanceUID); give that one")
+    if own.multiframe or own.problem:
+        return StackFiles((own,), _stem(path), own.problem)
+    for found in stacks_in(path.parent, say=False):
+        if any(_same(file, own) for file in found.files):
+            return found
+    raise InputError(f"{path}: not found in its folder again; was it moved?")
 
 
 def find_stacks(folder: Path) -> list[DicomStack]:
@@ -130,10 +156,20 @@ def find_stack_files(folder: Path) -> list[StackFiles]:
     Raises:
         InputError: where there is none.
     """
-    found = [stack for place in _folders(folder) for stack in _stacks_in(place)]
+    found = [stack for place in _folders(folder) for stack in stacks_in(place)]
     if not found:
         raise InputError(f"{folder}: no DICOM image of MR in this folder; check the path")
     return found
+
+
+def is_named_dicom(path: Path) -> bool:
+    """Say whether a file's name says that it is DICOM (.dcm, .ima, also in gzip); most have no ending at all."""
+    return path.name.lower().endswith(_DICOM_SUFFIXES)
+
+
+def is_dicom_folder(folder: Path) -> bool:
+    """Say whether DICOM files lie in a folder itself."""
+    return folder.is_dir() and any(entry.is_file() and is_dicom(entry) for entry in _entries(folder))
 
 
 def _folders(folder: Path) -> Iterator[Path]:
@@ -151,12 +187,20 @@ def _entries(folder: Path) -> list[Path]:
         raise InputError(f"{folder}: the folder cannot be listed ({err.strerror}); check who may read it") from err
 
 
-def _stacks_in(folder: Path, say: bool = True) -> list[StackFiles]:
-    """Find the stacks of one folder, without the folders in it."""
+def stacks_in(folder: Path, say: bool = True) -> list[StackFiles]:
+    """Find the stacks of one folder, without the folders in it, readable or not.
+
+    Args:
+        folder: whose files are looked at; hidden ones are not.
+        say: log what is skipped.
+
+    Raises:
+        InputError: where the folder cannot be listed.
+    """
     images: list[ImageFile] = []
     skipped: Counter[str] = Counter()
     for entry in _entries(folder):
-        if not entry.is_file() or not (is_dicom(entry) or entry.name.lower().endswith(_DICOM_SUFFIXES)):
+        if not entry.is_file() or not (is_named_dicom(entry) or is_dicom(entry)):
             continue
         header = read_header(entry)
         if header.skipped:
@@ -178,12 +222,19 @@ def _without_copies(images: list[ImageFile]) -> tuple[list[ImageFile], int]:
     """
     kept: dict[object, ImageFile] = {}
     for image in images:
-        key: object = image.path
-        if image.sop_uid and image.frames:
-            first = image.frames[0]
-            key = (image.sop_uid, image.series_uid, len(image.frames), first.position, tuple(first.labels.items()))
-        kept.setdefault(key, image)
+        kept.setdefault(_identity(image), image)
     return list(kept.values()), len(images) - len(kept)
+
+
+def _identity(image: ImageFile) -> object:
+    if not image.sop_uid or not image.frames:
+        return image.path
+    first = image.frames[0]
+    return image.sop_uid, image.series_uid, len(image.frames), first.position, tuple(first.labels.items())
+
+
+def _same(one: ImageFile, other: ImageFile) -> bool:
+    return one.path == other.path or _identity(one) == _identity(other)
 
 
 def _grouped(images: list[ImageFile]) -> list[tuple[list[ImageFile], str]]:
