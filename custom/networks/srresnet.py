@@ -11,7 +11,7 @@ from custom.networks.pixel_shuffle import PixelShuffle, initialise_icnr
 __all__ = ["SRResNet"]
 
 _CHOICES = {
-    "upsampling": ("pixel_shuffle", "nearest"),
+    "upsampling": ("pixel_shuffle", "nearest", "direct"),
     "order": ("convolution_first", "resize_first"),
     "global_skip": ("before_activation", "after_activation"),
 }
@@ -35,7 +35,8 @@ class SRResNet(nn.Module):
         scale_factor: s: 1, 2, 4, 8, ...
         features: channels of the residual blocks.
         blocks: number of residual blocks.
-        upsampling: "pixel_shuffle", or "nearest" for nearest-neighbour enlargement.
+        upsampling: "pixel_shuffle", or "nearest" for nearest-neighbour enlargement; "direct" is one convolution to
+            s**d channels and one shuffle in place of the steps and of the last layer, at about a tenth of their work.
         order: "convolution_first": a convolution to 2**d * features channels, then the enlargement (which leaves
             that many channels where it is "nearest"). "resize_first": the enlargement (a shuffle leaves
             features / 2**d channels), then a convolution to `features` channels.
@@ -88,10 +89,12 @@ class SRResNet(nn.Module):
         shuffle_first = upsampling == "pixel_shuffle" and order == "resize_first"
         if shuffle_first and features % 2**spatial_dims:
             raise UsageError(f"features is {features}; to be shuffled first, a multiple of {2**spatial_dims} is needed")
-        if icnr and (upsampling, order) != ("pixel_shuffle", "convolution_first"):
+        if icnr and (upsampling == "nearest" or order != "convolution_first"):
             raise UsageError(
                 "icnr is true; it starts convolutions before a pixel shuffle, of which there are none here"
             )
+        if upsampling == "direct" and order != "convolution_first":
+            raise UsageError(f"order is {order!r}; the direct enlargement is always convolution_first")
         if skip is not None and (in_channels < out_channels or (in_channels - out_channels) % 2):
             raise UsageError(
                 f"in_channels is {in_channels} and out_channels {out_channels}; a skip needs a middle to be enlarged"
@@ -99,8 +102,10 @@ class SRResNet(nn.Module):
         self.out_channels = out_channels
         self.middle = (in_channels - out_channels) // 2
         self.skip_after_activation = global_skip == "after_activation"
-        steps = scale_factor.bit_length() - 1
-        self.receptive_radius = 5 + 2 * blocks + _tail_radius(steps, order == "convolution_first")
+        direct = upsampling == "direct"
+        steps = 0 if direct else scale_factor.bit_length() - 1
+        tail_radius = 1 if direct else _tail_radius(steps, order == "convolution_first")
+        self.receptive_radius = 5 + 2 * blocks + tail_radius
         # Not all of this shows in the shapes of parameters: without this text, weights of another form would load
         # unnoticed.
         architecture = (
@@ -122,8 +127,15 @@ class SRResNet(nn.Module):
         for _ in range(steps):
             block, channels = _enlargement(spatial_dims, channels, features, upsampling, order, icnr)
             tail += [*block, nn.PReLU(channels, prelu_start)]
-        last = _convolution(spatial_dims, channels, out_channels, 9)
-        self.tail = nn.Sequential(*tail, last)
+        if direct:
+            last = _convolution(spatial_dims, channels, out_channels * scale_factor**spatial_dims, 3)
+            if icnr:
+                initialise_icnr(last, scale_factor)
+            tail += [last, PixelShuffle(spatial_dims, scale_factor)]
+        else:
+            last = _convolution(spatial_dims, channels, out_channels, 9)
+            tail.append(last)
+        self.tail = nn.Sequential(*tail)
         if skip is not None:
             # Training starts near the interpolation.
             with torch.no_grad():

@@ -13,7 +13,10 @@ from custom.degradations import AreaMean
 from custom.errors import InputError, UsageError
 from custom.networks import SRResNet
 
-OPTIONS = list(itertools.product(["pixel_shuffle", "nearest"], ["convolution_first", "resize_first"]))
+OPTIONS = [
+    *itertools.product(["pixel_shuffle", "nearest"], ["convolution_first", "resize_first"]),
+    ("direct", "convolution_first"),
+]
 
 
 def small(**arguments) -> SRResNet:
@@ -185,6 +188,20 @@ def test_with_icnr_an_enlargement_is_nearest_at_the_start(dims):
         even, odd = (enlarged.unflatten(axis, (-1, 2)).select(axis + 1, i) for i in range(2))
         assert torch.equal(even, odd)
     assert enlarged.std() > 0
+
+
+def test_the_direct_enlargement_is_one_convolution_and_one_shuffle():
+    network = small(upsampling="direct", scale_factor=4, icnr=True)
+    last = network.tail[0]
+    assert last.weight.shape == (16, 8, 3, 3)
+    image = torch.rand(1, 8, 5, 6)
+    with torch.no_grad():
+        enlarged, channels = network.tail(image), last(image)
+    torch.testing.assert_close(enlarged, nn.functional.pixel_shuffle(channels, 4))
+    # ICNR: all 16 pixels of a cell are equal at the start.
+    assert torch.equal(enlarged, channels[:, :1].repeat_interleave(4, 2).repeat_interleave(4, 3))
+    with pytest.raises(UsageError, match="resize_first"):
+        small(upsampling="direct", order="resize_first")
 
 
 def test_bfloat16_of_autocast_is_close_and_a_skip_keeps_the_precision_of_the_image():
