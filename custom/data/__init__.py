@@ -11,6 +11,7 @@ from custom.data.readers import ScanReader, check_header, list_scans, read_scan
 from custom.data.scan import StoredScan, check_scan
 from custom.data.splits import expand_ranges, split_by_fractions
 from custom.data.synthetic_cine import synthetic_cine_folder
+from custom.data.vgg_weights import load_vgg
 from custom.data.weights import choose_checkpoint, load_weights, read_checkpoint, save_checkpoint
 from custom.data.writers import check_output_dir, result_path, result_paths, write_scan
 
@@ -34,6 +35,7 @@ __all__ = [
     "known_manifests",
     "list_scans",
     "load_manifest",
+    "load_vgg",
     "load_weights",
     "manifest_folder",
     "read_checkpoint",

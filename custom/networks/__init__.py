@@ -3,5 +3,6 @@
 from custom.networks.espcn import ESPCN
 from custom.networks.pixel_shuffle import PixelShuffle, initialise_icnr
 from custom.networks.srresnet import SRResNet
+from custom.networks.vgg import VGG
 
-__all__ = ["ESPCN", "PixelShuffle", "SRResNet", "initialise_icnr"]
+__all__ = ["ESPCN", "VGG", "PixelShuffle", "SRResNet", "initialise_icnr"]

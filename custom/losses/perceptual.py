@@ -1,0 +1,142 @@
+"""The distance of two images in the features of a network that was trained on photographs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from custom.errors import InputError, UsageError
+from custom.networks import VGG
+from custom.networks.vgg import vgg_layer_index
+
+__all__ = ["DISTANCES", "NORMALISATIONS", "PerceptualLoss"]
+
+DISTANCES = {"l1": nn.functional.l1_loss, "l2": nn.functional.mse_loss}
+
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+#: Mean and standard deviation of the three channels, in units of the image.
+NORMALISATIONS = {
+    "imagenet": (_MEAN, _STD),
+    "imagenet_255": (tuple(255 * v for v in _MEAN), tuple(255 * v for v in _STD)),
+    "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+}
+
+
+class PerceptualLoss(nn.Module):
+    """Mean distance of the features of two images, summed over layers with their weights.
+
+    Images are `(B, C, *spatial)` of 2 or 3 spatial axes with values about 0..1, which are not clipped; each channel is
+    a grey picture of its own and is given to the network three times, as red, green and blue. In 3D the pictures are
+    the slices across each of the three axes; the loss is the mean of the three directions, so it is on the same scale.
+    Computed in float32 under autocast too: near the end of a training the two images differ by less than the rounding
+    of features to 16 bits. The network follows the images to their device; no gradient reaches the label.
+
+    Args:
+        network: gives the features; frozen, such as `custom.data.load_vgg` returns.
+        layers: the weight of each layer, or names alone for weights of 1; None for all layers of the network. Those of
+            weight 0 play no part.
+        distance: of features: "l1" for the mean absolute, "l2" for the mean squared difference.
+        normalisation: "imagenet", as the network was trained: minus the mean, over the standard deviation of the
+            channels, for images in 0..1. "none": the images as they are, in 0..1, as MariiaKop/SR_kspace has it.
+            "imagenet_255": as if the images were in 0..255. It stands for junnjun/Keras_SuperResolution_SRResNet, which
+            subtracts (123.68, 116.779, 103.939) from z-scores and reverses the channels for weights that take blue
+            first and no standard deviation: to the network the picture is then almost evenly black.
+        slice_ratio: 3D: the share of the slices of each direction that is drawn anew (by torch's generator) at every
+            call, rounded up; the same slices of all images of the batch.
+
+    Raises:
+        UsageError: for an unknown distance, normalisation or layer, a weight or ratio that cannot be one.
+
+    Source: Johnson et al. 2016, "Perceptual Losses for Real-Time Style Transfer and Super-Resolution", equation 2.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        network: VGG,
+        layers: Mapping[str, float] | Iterable[str] | None = None,
+        distance: str = "l1",
+        normalisation: str = "imagenet",
+        slice_ratio: float = 1.0,
+    ) -> None:
+        super().__init__()
+        if distance not in DISTANCES:
+            raise UsageError(f"distance is {distance!r}; choose one of {', '.join(DISTANCES)}")
+        if normalisation not in NORMALISATIONS:
+            raise UsageError(f"normalisation is {normalisation!r}; choose one of {', '.join(NORMALISATIONS)}")
+        if not 0 < slice_ratio <= 1:
+            raise UsageError(f"slice_ratio is {slice_ratio}; give a share of the slices, above 0 and at most 1")
+        self.network = network
+        self.weights = _weights_by_position(network, network.layers if layers is None else layers)
+        self.distance = DISTANCES[distance]
+        self.slice_ratio = float(slice_ratio)
+        mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in NORMALISATIONS[normalisation])
+        self.register_buffer("mean", mean, persistent=False)
+        self.register_buffer("std", std, persistent=False)
+
+    def forward(self, pred: Tensor, label: Tensor) -> Tensor:
+        """Return the distance of `(B, C, *spatial)` to a label of the same shape, one number.
+
+        Raises:
+            InputError: when the pictures are too small for the network.
+        """
+        if pred.shape != label.shape or pred.ndim not in (4, 5):
+            raise ValueError(
+                f"pred has shape {tuple(pred.shape)} and label {tuple(label.shape)}; both must be one (B, C, *spatial)"
+            )
+        self.to(pred.device)
+        with torch.autocast(pred.device.type, enabled=False):
+            if pred.ndim == 4:
+                return self._of_pictures(pred, label)
+            total = torch.zeros((), device=pred.device)
+            for axis in (2, 3, 4):
+                size = pred.shape[axis]
+                drawn = torch.randperm(size)[: math.ceil(self.slice_ratio * size)].to(pred.device)
+                total = total + self._of_pictures(*(_slices(image, axis, drawn) for image in (pred, label)))
+            return total / 3
+
+    def _of_pictures(self, pred: Tensor, label: Tensor) -> Tensor:
+        if min(pred.shape[-2:]) < self.network.min_side:
+            raise InputError(
+                f"patch_size: pictures of {tuple(pred.shape[-2:])} pixels are too small for the perceptual loss with "
+                f"{', '.join(self.network.layers)}, which needs {self.network.min_side}; take larger patches"
+            )
+        with torch.no_grad():
+            wanted = self.network(self._normalised(label))
+        found = self.network(self._normalised(pred))
+        total = torch.zeros((), device=pred.device)
+        for position, weight in self.weights.items():
+            total = total + weight * self.distance(found[position], wanted[position])
+        return total
+
+    def _normalised(self, image: Tensor) -> Tensor:
+        """Make the pictures `(B * C, 3, H, W)` of the network from `(B, C, H, W)`."""
+        return (image.float().flatten(0, 1).unsqueeze(1) - self.mean) / self.std
+
+
+def _weights_by_position(network: VGG, layers: Mapping[str, float] | Iterable[str]) -> dict[int, float]:
+    """Map the position in what the network returns to the weight, where that is not 0."""
+    by_name = layers if isinstance(layers, Mapping) else dict.fromkeys(layers, 1.0)
+    wrong = {name: weight for name, weight in by_name.items() if not (math.isfinite(weight) and weight >= 0)}
+    if wrong:
+        raise UsageError(f"weights of layers are finite and not negative, got {wrong}")
+    positions: dict[int, float] = {}
+    for name, weight in by_name.items():
+        index = vgg_layer_index(network.name, name)
+        if index not in network.indices:
+            raise UsageError(f"layer {name!r} is not among those of the network: {', '.join(network.layers)}")
+        if weight > 0:
+            positions[network.indices.index(index)] = float(weight)
+    if not positions:
+        raise UsageError("no layer has a weight above 0, so there is nothing to compare")
+    return positions
+
+
+def _slices(volume: Tensor, axis: int, drawn: Tensor) -> Tensor:
+    """Take slices `(B * slices, C, two axes)` across an axis of `(B, C, *three axes)`."""
+    return volume.index_select(axis, drawn).movedim(axis, 1).flatten(0, 1)
