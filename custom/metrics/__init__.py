@@ -1,17 +1,25 @@
-"""Image quality on tensors: PSNR, SSIM, MAE, HFEN, LPIPS, consistency, checkerboard, and intervals over subjects."""
+"""Image quality on tensors, figures of cine and heart, and intervals over subjects."""
 
+from custom.metrics.blood_pool import Agreement, BloodPool, agreement, ejection, find_blood_pool
 from custom.metrics.bootstrap import Interval, mean_interval, paired_difference
 from custom.metrics.checkerboard import checkerboard
+from custom.metrics.flicker import flicker
 from custom.metrics.image import consistency, hfen, image_metrics, mae, psnr, ssim
 from custom.metrics.lpips import LPIPS, find_lpips
 from custom.metrics.zscore import zscore_metrics
 
 __all__ = [
     "LPIPS",
+    "Agreement",
+    "BloodPool",
     "Interval",
+    "agreement",
     "checkerboard",
     "consistency",
+    "ejection",
+    "find_blood_pool",
     "find_lpips",
+    "flicker",
     "hfen",
     "image_metrics",
     "mae",
