@@ -64,19 +64,36 @@ class RestoreIntensityd(MapTransform):
     Args:
         keys: keys of tensors.
         scale_from: key of the input; its scale is under `<scale_from>_scale`.
+        in_place: overwrite the tensors instead of making new ones, which spares memory and time; not where another
+            tensor of the item lies in the same memory.
         allow_missing_keys: pass over keys that an item lacks.
     """
 
     def __init__(
-        self, keys: KeysCollection = "pred", scale_from: str = "image", allow_missing_keys: bool = False
+        self,
+        keys: KeysCollection = "pred",
+        scale_from: str = "image",
+        in_place: bool = False,
+        allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.scale_from = scale_from
+        self.in_place = in_place
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Restore every key."""
         result = dict(data)
         scale = float(result[f"{self.scale_from}_scale"])
         for key in self.key_iterator(result):
-            result[key] = result[key] * scale
+            image: torch.Tensor = result[key]
+            alone = self.in_place and image.is_floating_point() and not image.requires_grad
+            if alone and not any(_share_memory(image, other) for name, other in result.items() if name != key):
+                image *= scale
+            else:
+                image = image * scale
+            result[key] = image
         return result
+
+
+def _share_memory(image: torch.Tensor, other: Any) -> bool:
+    return isinstance(other, torch.Tensor) and image.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from custom.data.intensity import foreground_mask, intensity_scale
-from custom.errors import InputError
+from custom.errors import InputError, UsageError
 
 
 def _head(size: int = 40, radius: float = 15.0, tissue: float = 100.0, air: float = 1.0) -> np.ndarray:
@@ -60,3 +60,46 @@ def test_image_without_positive_values_has_no_scale(image: np.ndarray) -> None:
         intensity_scale(image)
     with pytest.raises(InputError, match="no positive values"):
         foreground_mask(torch.from_numpy(image))
+
+
+def _scale_by_definition(image: np.ndarray, percentile: float) -> float:
+    values = image.astype(np.float64)
+    bright = np.percentile(values[values != 0], percentile)
+    return float(np.percentile(values[values > 0.1 * bright], percentile))
+
+
+@given(
+    seed=st.integers(0, 100),
+    size=st.sampled_from([1, 2, 3, 50, 5000, 200_000]),
+    percentile=st.sampled_from([0.0, 1.0, 50.0, 99.0, 99.9, 100.0]),
+    kind=st.sampled_from(["even", "mostly zero", "few levels", "negative too", "sorted", "bright end"]),
+)
+def test_scale_is_its_definition_for_every_distribution(seed: int, size: int, percentile: float, kind: str) -> None:
+    rng = np.random.default_rng(seed)
+    image = rng.random(size).astype(np.float32) + np.float32(1e-3)
+    if kind == "mostly zero":
+        image[rng.random(size) < 0.9999] = 0
+    elif kind == "few levels":
+        image = np.ceil(image * 3).astype(np.float32)
+    elif kind == "negative too":
+        image[: size // 3] *= -1
+    elif kind == "sorted":
+        image.sort()
+    elif kind == "bright end":  # what a regular sample may miss
+        image[1::2] *= 100
+    image[-1] = 2.0
+    values = image[image != 0].astype(np.float64)
+    if np.percentile(values, percentile) <= 0:
+        with pytest.raises(InputError):
+            intensity_scale(image, percentile)
+        return
+    assert intensity_scale(image, percentile) == pytest.approx(_scale_by_definition(image, percentile), rel=1e-6)
+
+
+def test_scale_of_a_view_in_another_order() -> None:
+    image = torch.rand(4, 30, 40, generator=torch.Generator().manual_seed(0))
+    turned = intensity_scale(image.movedim(0, -1))
+    assert turned == intensity_scale(image)
+    assert turned == pytest.approx(_scale_by_definition(image.numpy(), 99.9), rel=1e-6)
+    with pytest.raises(UsageError, match=r"percentile is 999"):
+        intensity_scale(image, 999)

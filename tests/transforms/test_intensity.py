@@ -63,3 +63,21 @@ def test_image_without_scale_is_named() -> None:
     image = MetaTensor(-_image(), meta={"filename_or_obj": "/data/odd.nii"})
     with pytest.raises(InputError, match=r"/data/odd\.nii: no intensity scale .* no positive values"):
         ScaleIntensityByPercentiled("image")({"image": image})
+
+
+def test_restoring_in_place_spares_the_copy_but_no_neighbour() -> None:
+    image, pred = torch.rand(1, 3, 4), torch.rand(1, 3, 4)
+    expected = 5.0 * pred
+    restore = RestoreIntensityd("pred", in_place=True)
+    restored = restore({"image": image, "pred": pred, "image_scale": 5.0})["pred"]
+    assert restored.data_ptr() == pred.data_ptr()
+    torch.testing.assert_close(restored, expected)
+    before = image.clone()
+    # A network that does nothing gives its input back.
+    restored = restore({"image": image, "pred": image[:, 1:], "image_scale": 5.0})["pred"]
+    torch.testing.assert_close(restored, 5.0 * before[:, 1:])
+    assert torch.equal(image, before)
+    pred = torch.rand(1, 3, 4)
+    kept = pred.clone()
+    RestoreIntensityd("pred")({"image": image, "pred": pred, "image_scale": 5.0})
+    assert torch.equal(pred, kept)
