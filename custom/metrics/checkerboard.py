@@ -49,7 +49,7 @@ def checkerboard(pred: Tensor, label: Tensor | None, scale_factor: int) -> float
     for picture in error.flatten(0, 1):
         windows = picture.unfold(0, size, size // 2).unfold(1, size, size // 2)
         power += torch.fft.fft2(windows * window * window[:, None]).abs().square().sum(dim=(0, 1))
-    around = sum(power.roll((row, column), dims=(0, 1)) for row, column in _ring()) / len(_ring())
+    around = torch.stack([power.roll(step, dims=(0, 1)) for step in _ring()]).mean(dim=0)
     at_lattice, beside = (float(p[::_CELLS, ::_CELLS].sum() - p[0, 0]) for p in (power, around))
     if beside > 0:
         return at_lattice / beside
