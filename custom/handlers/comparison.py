@@ -25,7 +25,7 @@ from custom.handlers.items import EvaluatedItem, evaluated_items, gather_over_ra
 from custom.handlers.pictures import comparison_picture, picture_name
 from custom.handlers.run_info import versions
 from custom.handlers.summary import REFERENCE, Row, merge_rows, summarise, table_markdown, write_results
-from custom.metrics import LPIPS, consistency, find_lpips, image_metrics, zscore_metrics
+from custom.metrics import LPIPS, checkerboard, consistency, find_lpips, image_metrics, zscore_metrics
 
 __all__ = ["Comparison", "ComparisonTable", "Prediction", "compare"]
 
@@ -66,6 +66,7 @@ def compare(
     crop_border: int | Sequence[int] = 0,
     lpips: LPIPS | None = None,
     zscore: bool = False,
+    lattice: bool = False,
 ) -> Comparison:
     """Measure the classical methods of a degradation and the results of networks on one scan.
 
@@ -84,6 +85,8 @@ def compare(
         crop_border: HR voxels to leave out at each side, the same for all methods; for a 2D degradation in the slice.
         lpips: the network; without it the figure is NaN.
         zscore: whether to add "psnr_zscore" and "ssim_zscore"; see `custom.metrics.zscore_metrics`.
+        lattice: whether to add "checkerboard", of slices enlarged alike along both axes; see
+            `custom.metrics.checkerboard`.
 
     Returns:
         A row for each of nearest, linear, cubic and zero_filled, and for each prediction.
@@ -109,6 +112,8 @@ def compare(
         figures |= {"consistency": consistency(image, low, degradation), "seconds": seconds}
         if zscore:
             figures |= zscore_metrics(image, high, crop_border)
+        if lattice:
+            figures["checkerboard"] = _checkerboard(image, high, degradation.scale_factor)
         rows.append({"subject": subject, "method": method, **figures})
         images[method] = slices_to_volume(image, slice_axis) if volumes else image
     return Comparison(rows, images)
@@ -140,6 +145,7 @@ class ComparisonTable:
         references: methods besides cubic from which the paired differences of all others are given.
         pictures: whether to draw pictures.
         zscore: whether to add the columns "psnr_zscore" and "ssim_zscore"; see `custom.metrics.zscore_metrics`.
+        lattice: whether to add the column "checkerboard"; see `custom.metrics.checkerboard`.
     """
 
     def __init__(
@@ -156,6 +162,7 @@ class ComparisonTable:
         references: Sequence[str] = (),
         pictures: bool = True,
         zscore: bool = False,
+        lattice: bool = False,
     ) -> None:
         names = [model_name, *(networks or {})]
         for name in names:
@@ -177,6 +184,7 @@ class ComparisonTable:
         self.references = (REFERENCE, *references)
         self.pictures = pictures
         self.zscore = zscore
+        self.lattice = lattice
         self._lpips_weights = lpips_weights
         self._lpips: LPIPS | None = None
         self._rows: list[Row] = []
@@ -214,6 +222,7 @@ class ComparisonTable:
                 crop_border=self.crop_border,
                 lpips=self._lpips,
                 zscore=self.zscore,
+                lattice=self.lattice,
             )
             self._rows += [{**row, "key": item.key} for row in comparison.rows]
             if self.pictures and item.subject not in self._drawn:
@@ -270,6 +279,12 @@ class ComparisonTable:
             },
             "versions": versions(),
         }
+
+
+def _checkerboard(image: Tensor, label: Tensor, scale: Sequence[int]) -> float:
+    """Measure the lattice of slices, where there is one."""
+    has_one = image.ndim == 4 and len(set(scale)) == 1 and scale[0] > 1
+    return checkerboard(image, label, scale[0]) if has_one else math.nan
 
 
 def _clock(image: Tensor) -> float:

@@ -66,6 +66,7 @@ _HEADINGS = {
     "seconds": ("Seconds", 2, ""),
     "psnr_zscore": ("PSNR of z-scores (dB)", 2, "↑"),
     "ssim_zscore": ("SSIM of z-scores", 4, "↑"),
+    "checkerboard": ("Checkerboard", 2, "↓"),
 }
 
 

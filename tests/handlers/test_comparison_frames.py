@@ -177,3 +177,10 @@ def test_zscore_columns_come_when_asked_for(tmp_path):
     assert list(rows[0])[-2:] == ["psnr_zscore", "ssim_zscore"]
     assert metrics["difference_psnr_zscore"] == pytest.approx(metrics["difference_psnr"], rel=1e-4)
     assert "PSNR of z-scores (dB) ↑" in (tmp_path / "z" / "table.md").read_text()
+
+
+def test_checkerboard_column_comes_when_asked_for(tmp_path):
+    rows, _ = _evaluate(tmp_path / "c", [_beating()], ["a"], pictures=False, lattice=True)
+    found = {row["method"]: float(row["checkerboard"]) for row in rows}
+    # Nearest leaves the cells themselves; a cubic error has none.
+    assert found["nearest"] > 2 * found["cubic"] > 0
