@@ -115,7 +115,11 @@ def _file_list(files: Any) -> list[str]:
 
 
 def _check_keys(argv: list[str]) -> None:
-    """Refuse a key that no config has when it is close to one that they have."""
+    """Refuse a key that no config has when it is close to one that they have; mention one that is close to none.
+
+    A key below a misspelt parent (`--trian#trainer#max_epochs`) never comes here: MONAI ends with a KeyError when it
+    applies the keys, before any code of a bundle is imported, and its logging.conf may name no classes but Python's.
+    """
     files, overrides = _parse(argv)
     if not files:
         return

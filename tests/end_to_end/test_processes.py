@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import json
 import os
 import re
 import subprocess
@@ -11,6 +11,8 @@ from pathlib import Path
 
 import nibabel as nib
 import pytest
+import torch
+from bundle_cases import table, weights
 from tiny_scans import AFFINE, tiny_volume
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,10 +41,6 @@ def _torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
     return _run([*command, "-m", "monai.bundle", "run", *arguments])
 
 
-def _table(path: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader(path.read_text().splitlines()))
-
-
 def test_readme_has_two_commands_of_one_line_that_set_up_by_themselves() -> None:
     blocks = _blocks()
     assert len(blocks) == 2
@@ -61,7 +59,7 @@ def test_main_job_of_the_readme_runs_as_written_but_shorter(tmp_path: Path) -> N
         assert ended.returncode == 0, ended.stderr
     assert "Difference from cubic" in ended.stderr
     assert (tmp_path / "pictures" / "colin27.png").stat().st_size > 10_000
-    assert [row["method"] for row in _table(tmp_path / "metrics.csv")][-1] == "model"
+    assert [row["method"] for row in table(tmp_path / "metrics.csv")][-1] == "model"
 
 
 @pytest.mark.parametrize(
@@ -90,7 +88,11 @@ def test_run_is_the_id_of_the_model_zoo(tmp_path: Path) -> None:
 
 
 def test_two_processes_give_the_figures_of_one(tmp_path: Path, tiny_dataset: dict[str, str]) -> None:
-    data = [word for key, value in tiny_dataset.items() for word in (f"--{key}", value)]
+    folder, manifest = Path(tiny_dataset["dataset_dir"]), json.loads(Path(tiny_dataset["data_manifest"]).read_text())
+    manifest["split"] |= {"train": ["sub-0"], "validation": ["sub-1"], "test": ["sub-2", "sub-3", "sub-4"]}
+    path = tmp_path / "odd.json"
+    path.write_text(json.dumps(manifest))
+    data = ["--dataset_dir", str(folder), "--data_manifest", str(path)]
     options = [*data, *SHORT, "--patch_size", "[24,24]"]
     one, two = str(tmp_path / "one"), str(tmp_path / "two")
     train, evaluate = "configs/train.json", "configs/evaluate.json"
@@ -101,9 +103,13 @@ def test_two_processes_give_the_figures_of_one(tmp_path: Path, tiny_dataset: dic
         ),
     ]
     assert [e.returncode for e in ended] == [0, 0], ended[1].stderr
-    curves = [_table(Path(out) / "curves.csv")[0] for out in (one, two)]
+    curves = [table(Path(out) / "curves.csv")[0] for out in (one, two)]
     for key in ("loss", "validation_psnr", "validation_ssim"):
         assert float(curves[1][key]) == pytest.approx(float(curves[0][key]), rel=1e-4), key
+    alone, together = (weights(Path(out) / "last.pt") for out in (one, two))
+    assert alone.keys() == together.keys()
+    for name, value in alone.items():
+        torch.testing.assert_close(together[name], value, rtol=1e-3, atol=1e-4)
 
     options = [*data, "--amp", "false", "--checkpoint", f"{one}/model.pt"]
     files = f"['{train}','{evaluate}','configs/multi_gpu_evaluate.json']"
@@ -112,7 +118,15 @@ def test_two_processes_give_the_figures_of_one(tmp_path: Path, tiny_dataset: dic
         _torchrun("evaluating", "--config_file", files, "--output_dir", two, *options),
     ]
     assert [e.returncode for e in ended] == [0, 0], ended[1].stderr
-    tables = [_table(Path(out) / "metrics.csv") for out in (one, two)]
-    for row in (row for table in tables for row in table):
+    tables = [table(Path(out) / "metrics.csv") for out in (one, two)]
+    for row in (row for rows in tables for row in rows):
         row.pop("seconds")
     assert tables[0] == tables[1]
+    assert [row["subject"] for row in tables[1]][::5] == ["sub-2", "sub-3", "sub-4"]
+    # An odd number over two ranks: one scan comes twice and counts once.
+    first, second = (json.loads((Path(out) / "summary.json").read_text()) for out in (one, two))
+    for group in ("methods", "difference_from_cubic"):
+        for method, metrics in first[group].items():
+            assert {k: v for k, v in metrics.items() if k != "seconds"} == {
+                k: v for k, v in second[group][method].items() if k != "seconds"
+            }
