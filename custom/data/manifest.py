@@ -54,7 +54,8 @@ class Manifest:
         Returns:
             Dictionaries with "label" (path; for a pattern that ends in "/" the folder of one DICOM stack), "subject",
             "mask" (path) where the manifest has masks, "image" (path of the low-resolution picture) where it has
-            those, and "slab" ({"axis", "start", "stop"}, fractions of the axis) where the split is by slabs.
+            those, "slice" and "phase" (numbers from 0) where it says how single frames are numbered, and "slab"
+            ({"axis", "start", "stop"}, fractions of the axis) where the split is by slabs.
 
         Raises:
             UsageError: for a split that does not exist.
@@ -217,6 +218,13 @@ def _item(found: FoundFile, root: Path, content: dict[str, Any]) -> tuple[dict[s
         if f"{key}_pattern" in content:
             item[key] = str(root / fill_fields(content[f"{key}_pattern"], found.fields))
     problems = []
+    rule = content.get("frame_number")
+    if rule is not None and rule["field"] in found.fields:
+        number = found.fields[rule["field"]]
+        if not number.isdecimal() or int(number) < 1:
+            problems.append(f"{found.path}: {number!r} is no frame number; frames are numbered from 1")
+        else:
+            item["slice"], item["phase"] = divmod(int(number) - 1, rule["phases"])
     for key in ("label", "mask", "image"):
         if key not in item:
             continue

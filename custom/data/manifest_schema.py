@@ -140,6 +140,10 @@ def _contradictions(content: dict[str, Any]) -> list[str]:
         foreign = sorted(fields_of(content.get(key, "{subject}")) - common)
         if foreign:
             problems.append(f"{key}: the fields {', '.join(foreign)} are not in every entry of patterns")
+    if "frame_number" in content and not any(
+        content["frame_number"]["field"] in fields_of(pattern) for pattern in content["patterns"]
+    ):
+        problems.append(f"frame_number.field: {content['frame_number']['field']!r} is not a field of any of patterns")
     split = content["split"]
     if split["by"] == "list":
         try:

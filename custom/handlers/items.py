@@ -33,6 +33,8 @@ class EvaluatedItem:
         pred: the result, cut to the target's size at the ends of the axes.
         mask: the foreground that came with the data, of the target's size, with its frames or one for all.
         affine: voxel to world (RAS+, mm) of the target, 4 x 4 float64; None for pictures.
+        slice_number: of a picture that is one frame of a cine.
+        phase: of such a picture; None for all others.
     """
 
     subject: str
@@ -42,6 +44,8 @@ class EvaluatedItem:
     pred: Tensor
     mask: Tensor | None = None
     affine: NDArray[np.float64] | None = None
+    slice_number: int | None = None
+    phase: int | None = None
 
 
 def evaluated_items(engine: Engine) -> list[EvaluatedItem]:
@@ -108,6 +112,8 @@ def _item(output: Mapping[str, Any], batch: Mapping[str, Any]) -> EvaluatedItem:
         pred=pred[tuple(slice(n) for n in label.shape)],
         mask=_plain(batch["mask"]) if batch.get("mask") is not None else None,
         affine=affine if isinstance(affine, np.ndarray) and affine.shape == (4, 4) else None,
+        slice_number=int(batch["slice"]) if "slice" in batch else None,
+        phase=int(batch["phase"]) if "phase" in batch else None,
     )
 
 

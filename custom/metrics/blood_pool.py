@@ -211,7 +211,7 @@ def _heart(frames: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
     near = distance < reach
     # What is brighter than blood, such as the fat of the chest, would outweigh the heart by small movements.
     motion = np.minimum(frames, otsu_threshold(frames[:, near])).std(axis=0)
-    if len(frames) < 3 or not motion[near].any():
+    if len(frames) < 2 or not motion[near].any():
         return distance, reach
     moving = np.argwhere(near & (motion > otsu_threshold(motion[near])))
     middle = [float(value) for value in np.median(moving, axis=0)]

@@ -151,6 +151,11 @@ def test_cine_frames_are_split_by_patient(shared_data: Path) -> None:
     assert manifest.kind == "cine"
     assert [len(manifest.subjects[name]) for name in SPLITS] == [17, 4, 4]
     assert [len(manifest.items(name)) for name in SPLITS] == [293, 68, 67]
+    first = manifest.items("test")[0]
+    assert Path(first["label"]).name == "IM-0048.png"
+    assert (first["slice"], first["phase"]) == (2, 7)
+    phases = {(item["subject"], item["phase"]) for name in SPLITS for item in manifest.items(name)}
+    assert len(phases) == 2 * 25  # end-diastole and end-systole of each patient
     assert manifest.subjects["test"] == ["SC-HF-I-01", "SC-HF-NI-33", "SC-HYP-38", "SC-N-40"]
     assert all(len(splits) == 1 for splits in _owners(manifest).values())
 
@@ -163,6 +168,22 @@ def test_patient_in_two_forms_is_one_patient(shared_data: Path, monkeypatch: pyt
     whole = [item for item in manifest.items("test") if item["subject"] == "SC-HF-I-01"]
     assert whole == [{"label": str(folder / "dicom" / "SC-HF-I-01"), "subject": "SC-HF-I-01"}]
     assert all(len(splits) == 1 for splits in _owners(manifest).values())
+
+
+def test_frame_numbers_have_to_be_numbers(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    _jpeg(*(folder / subject / f"IM-{number}.jpg" for subject in "abcd" for number in ("0001", "0004")))
+    content = copy.deepcopy(GOOD) | {
+        "kind": "cine",
+        "patterns": ["{subject}/IM-{image}.jpg"],
+        "frame_number": {"field": "image", "phases": 3},
+    }
+    path = _written(tmp_path, content)
+    items = load_manifest(path, folder).items("test")
+    assert [(item["slice"], item["phase"]) for item in items] == [(0, 0), (1, 0)]
+    _jpeg(folder / "a" / "IM-0000.jpg", folder / "b" / "IM-x.jpg")
+    with pytest.raises(InputError, match=r"2 problems\n.*IM-0000.jpg: '0000' is no frame number.*\n.*'x' is no frame"):
+        load_manifest(path, folder)
 
 
 def test_folder_of_a_stack_is_one_item(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -388,6 +409,14 @@ WRONG: dict[str, tuple[Change, str]] = {
     "upwards first": (lambda m: m.update(patterns=["../{subject}.nii"]), r"patterns\[0\]: .*below dataset_dir"),
     "upwards mask": (lambda m: m.update(mask_pattern="../{subject}.nii"), "mask_pattern: .*below dataset_dir"),
     "no pattern": (lambda m: m.update(patterns=[]), r"patterns: \[\] is not allowed .*minItems"),
+    "frame field": (
+        lambda m: m.update(frame_number={"field": "image", "phases": 20}),
+        "frame_number.field: 'image' is not a field of any of patterns",
+    ),
+    "phases": (
+        lambda m: m.update(frame_number={"field": "subject", "phases": 1}),
+        "frame_number.phases: 1 is not allowed .*at least 2",
+    ),
     "image field": (
         lambda m: m.update(image_pattern="{subject}_{visit}.png"),
         "image_pattern: the fields visit are not",

@@ -1,0 +1,207 @@
+"""M-mode pictures: one line through the wall of the heart, over time, by each method.
+
+Drawn through matplotlib's objects alone, without pyplot: no global state, so it may run in any thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from ignite.engine import Engine, Events
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import Tensor
+
+from custom.data.storage import whole_file
+from custom.degradations import Degradation
+from custom.handlers.cine import slices_by_method
+from custom.handlers.cine_summary import TRUTH
+from custom.handlers.items import EvaluatedItem, evaluated_items
+from custom.handlers.pictures import picture_name
+from custom.metrics import find_blood_pool
+
+__all__ = ["Line", "MMode", "line_through", "m_mode_picture"]
+
+Image = NDArray[np.float32]
+
+_BACKGROUND, _TEXT, _QUIET, _ACCENT = "#0e0f12", "#f2f2f2", "#a8adb5", "#ffb000"
+_TITLES = {TRUTH: "HR", "nearest": "LR (nearest)", "cubic": "Cubic", "model": "Model"}
+# The line reaches this many radii of the pool to either side of its middle: over the walls.
+_REACH = 2.0
+_FEWEST_FRAMES = 3
+
+
+class MMode:
+    """An Ignite handler that draws the M-mode of the first cine of each subject: HR, LR, cubic and the network.
+
+    After each iteration of an evaluator (output and batch as for `ComparisonTable`) a line is laid through the blood
+    pool of the middle slice of a scan with at least three frames, found from the truth. The picture is
+    `pictures/<subject>_m_mode.png`. Each process draws what it has evaluated.
+
+    Args:
+        output_dir: where the pictures go.
+        degradation: what made the network's input.
+        slice_axis: the array axis along which a 2D network reads a volume.
+        model_name: the name of the network in the picture.
+    """
+
+    def __init__(
+        self, output_dir: str | Path, degradation: Degradation, slice_axis: int = -1, model_name: str = "model"
+    ) -> None:
+        self.output_dir = Path(output_dir)
+        self.degradation = degradation
+        self.slice_axis = slice_axis
+        self.model_name = model_name
+        self._drawn: set[str] = set()
+
+    def attach(self, engine: Engine) -> None:
+        """Attach to an evaluator."""
+        engine.add_event_handler(Events.STARTED, self.start)
+        engine.add_event_handler(Events.ITERATION_COMPLETED, self.draw)
+
+    def start(self, engine: Engine) -> None:
+        """Forget an earlier run."""
+        self._drawn = set()
+
+    @torch.no_grad()
+    def draw(self, engine: Engine) -> None:
+        """Draw the cines of one iteration."""
+        for item in evaluated_items(engine):
+            if item.label.shape[1] >= _FEWEST_FRAMES and item.subject not in self._drawn:
+                self._drawn.add(item.subject)
+                self._draw(item)
+
+    def _draw(self, item: EvaluatedItem) -> None:
+        is_volume = item.label.ndim == 5
+        middle = item.label.shape[2:][self.slice_axis] // 2 if is_volume else 0
+        images = slices_by_method(
+            item, self.degradation, self.slice_axis, self.model_name, methods=("nearest", "cubic"), only=middle
+        )
+        # The first axis of a volume runs across the picture, as its columns were stored by the scanner.
+        frames = {name: image[0].mT if is_volume else image[0] for name, image in images.items()}
+        name = picture_name(item.subject)
+        where = f", slice {middle + 1} of {item.label.shape[2:][self.slice_axis]}" if is_volume else ""
+        m_mode_picture(
+            self.output_dir / "pictures" / f"{name.removesuffix('.png')}_m_mode.png",
+            {TRUTH: frames.pop(TRUTH), **frames},
+            title=f"{item.subject}{where}",
+        )
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of pixels in a slice.
+
+    Attributes:
+        axis: 0 for a line down the rows, 1 for one along the columns.
+        position: the column, or the row, that it runs in.
+        start: its first pixel.
+        stop: the pixel after its last.
+    """
+
+    axis: int
+    position: int
+    start: int
+    stop: int
+
+    def over_time(self, frames: Tensor) -> Image:
+        """Return the line's signal (pixels, frames) of frames (frames, rows, columns)."""
+        along = frames.select(2 if self.axis == 0 else 1, self.position)[:, self.start : self.stop]
+        found: Image = along.detach().float().cpu().numpy().T
+        return found
+
+
+def line_through(truth: Tensor) -> Line:
+    """Lay a line through the middle of the blood pool, down or across, where more moves.
+
+    Without a pool the line runs through the pixel that moves most, over the whole slice.
+
+    Args:
+        truth: (frames, rows, columns).
+    """
+    frames = truth.detach().float().cpu().numpy()
+    motion = frames.std(axis=0)
+    pool = find_blood_pool(truth)
+    if pool is None:
+        row, column = np.unravel_index(int(motion.argmax()), motion.shape)
+        reach = float(max(motion.shape))
+    else:
+        row, column = np.argwhere(pool.region).mean(axis=0)
+        reach = _REACH * float(np.sqrt(pool.region.sum() / np.pi))
+    place = (round(float(row)), round(float(column)))
+    lines = [
+        Line(axis, place[1 - axis], max(0, int(place[axis] - reach)), min(size, int(place[axis] + reach) + 1))
+        for axis, size in enumerate(motion.shape)
+    ]
+    return max(lines, key=lambda line: float(line.over_time(truth).std(axis=1).sum()))
+
+
+def m_mode_picture(
+    path: str | Path, frames: Mapping[str, Tensor], title: str = "", font_size: float = 9.0, dpi: int = 150
+) -> Path:
+    """Draw the slice with the line, and the line over time by each method with its error below; write a PNG.
+
+    All images share one window and all errors one scale. Phases run to the right, one after the other.
+
+    Args:
+        path: of the PNG; folders are made.
+        frames: by name (frames, rows, columns), the truth first.
+        title: printed above.
+        font_size: in points.
+        dpi: dots an inch.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: if the file cannot be written.
+    """
+    names = list(frames)
+    truth = frames[names[0]]
+    line = line_through(truth)
+    lines = {name: line.over_time(image) for name, image in frames.items()}
+    reference = lines[names[0]]
+    first = truth[0].detach().float().cpu().numpy()
+    window = (min(0.0, float(reference.min())), float(np.quantile(reference, 0.995)) or 1.0)
+    errors = {name: np.abs(image - reference) for name, image in lines.items() if name != names[0]}
+    limit = max((float(np.quantile(error, 0.995)) for error in errors.values()), default=0.0) or 1.0
+
+    figure = Figure(figsize=(2.3 * (len(names) + 1), 5.0), facecolor=_BACKGROUND)
+    FigureCanvasAgg(figure)
+    grid = figure.add_gridspec(
+        2, len(names) + 1, left=0.015, right=0.985, top=0.86, bottom=0.09, wspace=0.06, hspace=0.12
+    )
+    figure.suptitle(title, color=_TEXT, fontsize=1.35 * font_size, fontweight="bold", x=0.015, ha="left")
+    panels = figure.add_subplot(grid[0, 0])
+    panels.imshow(first, cmap="gray", vmin=window[0], vmax=window[1])
+    ends = ([line.position] * 2, [line.start, line.stop - 1])
+    panels.plot(*(ends if line.axis == 0 else ends[::-1]), color=_ACCENT, linewidth=1.2)
+    panels.set_title("HR, first phase", color=_TEXT, fontsize=1.15 * font_size)
+    plain = [panels]
+    for number, name in enumerate(names, start=1):
+        panel = figure.add_subplot(grid[0, number])
+        panel.imshow(lines[name], cmap="gray", vmin=window[0], vmax=window[1], aspect="auto", interpolation="nearest")
+        panel.set_title(_TITLES.get(name, name), color=_TEXT, fontsize=1.15 * font_size)
+        plain.append(panel)
+        if name == names[0]:
+            panel.set_xlabel(f"{reference.shape[1]} phases", color=_QUIET, fontsize=font_size)
+            continue
+        below = figure.add_subplot(grid[1, number])
+        shown = below.imshow(errors[name], cmap="inferno", vmin=0, vmax=limit, aspect="auto", interpolation="nearest")
+        below.set_xlabel(f"MAE {errors[name].mean():.4f}", color=_TEXT, fontsize=font_size)
+        plain.append(below)
+    if errors:
+        scale = figure.add_axes((0.06, 0.09, 0.012, 0.33))
+        bar = figure.colorbar(shown, cax=scale)
+        bar.ax.tick_params(colors=_TEXT, labelsize=0.9 * font_size)
+        figure.text(0.11, 0.255, "Absolute error\nof data range 1", color=_TEXT, fontsize=font_size, va="center")
+    for panel in plain:
+        panel.set(xticks=[], yticks=[], facecolor=_BACKGROUND)
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=dpi, facecolor=_BACKGROUND)
+    return Path(path)

@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from monai.data import DataLoader, Dataset, MetaTensor
+from monai.engines import SupervisedEvaluator
+from PIL import Image
+
+from custom.data.slices import volume_to_slices
+from custom.degradations import UPSAMPLING_METHODS, AreaMean
+from custom.errors import InputError
+from custom.handlers.cine import CineTable
+from custom.handlers.cine_summary import cine_rows, summarise_cine
+from custom.handlers.m_mode import Line, MMode, line_through, m_mode_picture
+from custom.metrics import ejection
+
+RADII = (16.0, 12.0, 8.0, 12.0)
+METHODS = (*UPSAMPLING_METHODS, "model", "truth")
+
+
+def frame(radius, size=64, centre=(32.0, 34.0)):
+    """Blood in a wall of constant area in dark lung, with soft edges."""
+    rows, columns = np.indices((size, size), dtype=float)
+    distance = np.hypot(rows - centre[0], columns - centre[1])
+    outer = math.sqrt(radius**2 + 22.0**2 - 16.0**2)
+    wall = np.clip(outer - distance, 0, 1) * 0.25
+    return torch.from_numpy(0.02 + wall + np.clip(radius - distance, 0, 1) * 0.55).float()
+
+
+def cine(radii=RADII, slices=3):
+    """(frames, rows, columns, slices), each slice with a smaller heart."""
+    return torch.stack([torch.stack([frame(r * (1 - 0.1 * k)) for r in radii]) for k in range(slices)], dim=-1)
+
+
+class Scaled(torch.nn.Module):
+    """Stands for a network: cubic of every frame, brighter by a part."""
+
+    def __init__(self, factor=1.0):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, image):
+        if image.ndim == 4:
+            return self.factor * AreaMean(2, spatial_dims=2).upsample(image, "cubic")
+        slices = AreaMean(2, spatial_dims=2).upsample(volume_to_slices(image), "cubic")
+        return self.factor * slices.movedim(0, -1)[None]
+
+
+def evaluate(handlers, scans, network=None):
+    """Run an evaluator over items {"label", "subject", ...}; inputs are made as at evaluation."""
+    data = []
+    for i, scan in enumerate(scans):
+        label = scan["label"]
+        stack = volume_to_slices(label[None])
+        low = AreaMean(2, spatial_dims=2)(stack)
+        image = low.movedim(0, -1) if label.ndim == 4 else low[0]
+        meta = {"filename_or_obj": f"{i}.nii"} if label.ndim == 4 else {"filename_or_obj": f"{i}.png", "kind": "image"}
+        label = MetaTensor(label, affine=np.diag([1.5, 2.0, 8.0, 1.0]), meta=meta)
+        data.append({**scan, "image": image, "label": label})
+    evaluator = SupervisedEvaluator(
+        device=torch.device("cpu"),
+        val_data_loader=DataLoader(Dataset(data), batch_size=1),
+        network=network or Scaled(),
+        val_handlers=handlers,
+    )
+    evaluator.run()
+    return evaluator.state.metrics
+
+
+def rows_in(folder):
+    with (folder / "cine.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def table(folder, **options):
+    return CineTable(folder, AreaMean(2, spatial_dims=2), **options)
+
+
+def test_each_slice_is_measured_by_each_method(tmp_path, caplog):
+    with caplog.at_level(logging.INFO):
+        metrics = evaluate([table(tmp_path)], [{"label": cine(), "subject": "a"}])
+    rows = rows_in(tmp_path)
+    assert [(row["subject"], row["slice"], row["method"]) for row in rows] == [
+        ("a", str(k), method) for k in range(3) for method in METHODS
+    ]
+    for row in rows:
+        assert row["frames"] == "4"
+        assert row["unit"] == "mm2"
+        if row["method"] == "truth":
+            shrunk = 1 - 0.1 * int(row["slice"])
+            # pixels of 1.5 x 2 mm; the half level of the soft edge lies half a pixel within the radius
+            assert float(row["largest_area"]) == pytest.approx(3 * math.pi * (16 * shrunk - 0.5) ** 2, rel=0.05)
+            assert float(row["change"]) == pytest.approx(0.75, abs=0.03)
+            assert float(row["flicker"]) == 0
+    flickers = {row["method"]: float(row["flicker"]) for row in rows if row["slice"] == "0"}
+    assert flickers["nearest"] > flickers["cubic"] > 0
+    assert flickers["model"] == pytest.approx(flickers["cubic"])
+    assert metrics["cubic_flicker"] == pytest.approx(
+        np.mean([float(row["flicker"]) for row in rows if row["method"] == "cubic"])
+    )
+    assert (tmp_path / "cine.md").read_text().strip() in caplog.text
+
+
+def test_summary_holds_bias_and_limits(tmp_path):
+    scans = [{"label": cine(), "subject": "a"}, {"label": cine((15.0, 11.0, 9.0, 13.0)), "subject": "b"}]
+    metrics = evaluate([table(tmp_path)], scans, Scaled(1.25))
+    summary = json.loads((tmp_path / "cine.json").read_text())
+    assert summary["subjects"] == ["a", "b"]
+    assert summary["slices"] == 6
+    rows = rows_in(tmp_path)
+    by = {(row["subject"], row["slice"], row["method"]): row for row in rows}
+    differences = [
+        float(by[s, str(k), "model"]["change"]) - float(by[s, str(k), "truth"]["change"])
+        for s in "ab"
+        for k in range(3)
+    ]
+    found = summary["agreement_with_truth"]["model"]
+    assert found["change"]["bias"] == pytest.approx(np.mean(differences)) == metrics["model_change_bias"]
+    assert found["change"]["high"] - found["change"]["bias"] == pytest.approx(1.96 * np.std(differences, ddof=1))
+    assert found["largest_area_percent"]["bias"] > 2  # a brighter image has more above the threshold
+    assert found["change_of_subject"]["count"] == 2
+    assert "truth" not in summary["agreement_with_truth"]
+    largest = [float(by["a", str(k), "truth"]["largest_area"]) for k in range(3)]
+    smallest = [float(by["a", str(k), "truth"]["smallest_area"]) for k in range(3)]
+    change = summary["methods"]["truth"]["change"]
+    assert change["low"] <= 1 - sum(smallest) / sum(largest) <= change["high"]
+    assert (tmp_path / "cine.md").read_text().count("\n| ") == len(METHODS) + 2
+
+
+def test_pictures_of_one_slice_come_together(tmp_path):
+    scans = [
+        {"label": frame(radius)[None], "subject": "a", "slice": number, "phase": phase}
+        for number, phase, radius in ((4, 7, 8.0), (4, 0, 16.0), (5, 0, 14.0), (5, 1, 13.0), (6, 0, 15.0))
+    ]
+    evaluate([table(tmp_path)], scans)
+    truth = {row["slice"]: row for row in rows_in(tmp_path) if row["method"] == "truth"}
+    assert list(truth) == ["4", "5", "6"]
+    assert {row["unit"] for row in truth.values()} == {"pixels"}
+    assert [truth[number]["frames"] for number in "456"] == ["2", "2", "1"]
+    assert float(truth["4"]["change"]) == pytest.approx(0.75, abs=0.04)
+    assert (truth["4"]["flicker"], truth["5"]["flicker"], truth["6"]["change"]) == ("", "0.0", "")
+    assert json.loads((tmp_path / "cine.json").read_text())["slices"] == 2
+
+
+def test_scans_without_frames_have_no_table(tmp_path, caplog):
+    with caplog.at_level(logging.INFO):
+        evaluate(
+            [table(tmp_path), MMode(tmp_path, AreaMean(2, spatial_dims=2))],
+            [{"label": frame(12.0)[None], "subject": "a"}],
+        )
+    assert list(tmp_path.iterdir()) == []
+    assert "no scan has frames" in caplog.text
+
+
+def test_one_threshold_for_all_slices(tmp_path):
+    evaluate([table(tmp_path, threshold=0.6)], [{"label": cine(slices=1), "subject": "a"}], Scaled(0.6))
+    rows = {row["method"]: row for row in rows_in(tmp_path)}
+    assert float(rows["truth"]["largest_area"]) > 1500
+    assert float(rows["model"]["largest_area"]) == 0  # at most 0.6 * 0.82 and the overshoot of cubic
+
+
+def test_a_scan_that_came_twice_counts_once_and_two_scans_of_a_subject_both():
+    row = {"subject": "a", "slice": 0, "method": "truth", "frames": 2, "unit": "mm2", "flicker": 0.0}
+    rows = cine_rows(
+        [row | {"key": key, "areas": areas} for key, areas in (("1", [8.0, 2.0]), ("1", [8.0, 2.0]), ("2", [4.0, 1.0]))]
+    )
+    assert [r["change"] for r in rows] == [0.75, 0.75]
+    assert summarise_cine(rows)["slices"] == 2
+    assert rows[0]["change"] == ejection([8.0, 2.0])
+
+
+def test_an_engine_without_input_images_is_told(tmp_path):
+    item = {"label": cine(), "pred": cine()}
+    engine = SimpleNamespace(state=SimpleNamespace(output=[item], batch=[{"subject": "a"}]))
+    with pytest.raises(InputError, match="'image'"):
+        table(tmp_path).measure(engine)
+
+
+# --- M-mode
+
+
+def test_a_line_over_time_is_what_lies_on_it():
+    frames = torch.arange(2 * 5 * 7).reshape(2, 5, 7).float()
+    assert np.array_equal(Line(0, 3, 1, 4).over_time(frames), frames[:, 1:4, 3].T)
+    assert np.array_equal(Line(1, 2, 0, 7).over_time(frames), frames[:, 2].T)
+
+
+def test_an_edge_that_moves_as_a_sine_is_drawn_as_one():
+    """The wall's place in the M-mode, half way up, against the radius it was made with."""
+    radii = [12 + 3 * math.sin(2 * math.pi * t / 16) for t in range(16)]
+    frames = torch.stack([frame(radius) for radius in radii])
+    line = line_through(frames)
+    centre = (32.0, 34.0)
+    assert line.position == pytest.approx(centre[1 - line.axis], abs=1)
+    signal = line.over_time(frames)
+    level = 0.02 + 0.25 + 0.55 / 2
+    for t, radius in enumerate(radii):
+        above = np.flatnonzero(signal[:, t] > level)
+        low, high = above[0], above[-1]
+        before = (level - signal[low - 1, t]) / (signal[low, t] - signal[low - 1, t])
+        after = (signal[high, t] - level) / (signal[high, t] - signal[high + 1, t])
+        assert (high + after) - (low - 1 + before) == pytest.approx(2 * (radius - 0.5), abs=0.3)
+
+
+def test_the_line_runs_where_more_moves():
+    still = torch.zeros(4, 40, 40)
+    for t in range(4):
+        still[t, 10 : 20 + 3 * t, 18:22] = 1.0
+    assert line_through(still).axis == 0
+    assert line_through(still.mT).axis == 1
+
+
+def test_the_handler_draws_the_first_cine_of_each_subject(tmp_path):
+    scans = [{"label": cine(), "subject": name} for name in ("a", "a", "b")]
+    evaluate([MMode(tmp_path, AreaMean(2, spatial_dims=2))], scans)
+    assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == ["a_m_mode.png", "b_m_mode.png"]
+    with Image.open(tmp_path / "pictures" / "a_m_mode.png") as picture:
+        assert picture.size == (round(2.3 * 5 * 150), 750)
+        assert np.asarray(picture.convert("L")).std() > 20
+
+
+def test_the_picture_shows_the_truth_first_and_the_errors(tmp_path):
+    frames = torch.stack([frame(radius) for radius in RADII])
+    same = m_mode_picture(tmp_path / "same.png", {"truth": frames, "model": frames})
+    wrong = m_mode_picture(tmp_path / "wrong.png", {"truth": frames, "model": frames + 0.3})
+    first, second = (np.asarray(Image.open(path).convert("L")).astype(float) for path in (same, wrong))
+    half = first.shape[0] // 2
+    assert second[half:].mean() > first[half:].mean() + 5
