@@ -211,7 +211,15 @@ def _common(sop_class: str, syntax: str, study: str, series_number: int, descrip
     meta.TransferSyntaxUID = pydicom.uid.UID(syntax)
     series = f"{study}.{series_number}"
     meta.MediaStorageSOPInstanceUID = f"{series}.{number}"
-    data = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
+    encoding = pydicom.uid.UID(syntax)
+    data = FileDataset(
+        "",
+        {},
+        file_meta=meta,
+        preamble=b"\0" * 128,
+        is_implicit_VR=encoding.is_implicit_VR,
+        is_little_endian=encoding.is_little_endian,
+    )
     for keyword, value in {
         "SpecificCharacterSet": "ISO_IR 100",
         "SOPClassUID": sop_class,

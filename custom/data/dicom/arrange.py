@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -124,13 +125,19 @@ def _axes(frames: list[Frame]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if len(groups) > 1:
         words = "; ".join(_some([_label(frame) for frame in group]) for group in groups[:4])
         raise InputError(
-            f"{frames[0].path.parent}: the images of one series have {len(groups)} different orientations: "
+            f"{_place(frames)}: the images of one series have {len(groups)} different orientations: "
             f"{words}; put those of one orientation in a folder of their own"
         )
     row, column = np.median(cosines, axis=0).reshape(2, 3)
     row, column = row / np.linalg.norm(row), column / np.linalg.norm(column)
     normal = np.cross(row, column)
     return row, column, normal / np.linalg.norm(normal)
+
+
+def _place(frames: Sequence[Frame]) -> Path:
+    """Return what a message about several frames names: their file, or the folder of their files."""
+    files = {frame.path for frame in frames}
+    return frames[0].path if len(files) == 1 else frames[0].path.parent
 
 
 def _label(frame: Frame) -> str:
@@ -168,7 +175,7 @@ def _places(frames: list[Frame], normal: np.ndarray) -> list[list[Frame]]:
         # The tolerance along the normal, twice for rounding in each of two positions.
         if apart > 2 * tolerance:
             raise InputError(
-                f"{group[0].path.parent}: {_label(group[0])} and {len(group) - 1} other images lie in one plane but up "
+                f"{_place(group)}: {_label(group[0])} and {len(group) - 1} other images lie in one plane but up "
                 f"to {apart:.3g} mm apart within it; put them in folders of their own"
             )
     return slices
@@ -185,6 +192,7 @@ def _step(slices: list[list[Frame]], normal: np.ndarray, thickness: float) -> np
         InputError: where the slices are not evenly spaced on one line.
     """
     first = slices[0][0]
+    firsts = [group[0] for group in slices]
     stated = float(np.median([frame.spacing_between_slices for group in slices for frame in group]))
     if len(slices) == 1:
         spacing = stated or thickness
@@ -204,13 +212,13 @@ def _step(slices: list[list[Frame]], normal: np.ndarray, thickness: float) -> np
     if shift > 2 * allowed or tilt > _LARGEST_TILT_DEGREES:
         worst = slices[int(np.linalg.norm(off, axis=1).argmax())][0]
         raise InputError(
-            f"{first.path.parent}: the slices do not lie behind each other: {_label(worst)} is {shift:.3g} mm beside "
+            f"{_place(firsts)}: the slices do not lie behind each other: {_label(worst)} is {shift:.3g} mm beside "
             f"the line from the first to the last slice, which leans {tilt:.3g} degrees; export the series again"
         )
     if tilt > _TILT_DEGREES:
         logger.warning(
             "%s: the slices lean %.3g degrees against their normal (gantry tilt); the affine is sheared accordingly",
-            first.path.parent,
+            _place(firsts),
             tilt,
         )
     multiple = round(spacing / stated) if stated else 1
@@ -218,7 +226,7 @@ def _step(slices: list[list[Frame]], normal: np.ndarray, thickness: float) -> np
         logger.warning(
             "%s: the slices are %.4g mm apart and SpacingBetweenSlices says %.4g: slices may be missing; the positions "
             "are used",
-            first.path.parent,
+            _place(firsts),
             spacing,
             stated,
         )
@@ -228,13 +236,15 @@ def _step(slices: list[list[Frame]], normal: np.ndarray, thickness: float) -> np
 def _uneven(slices: list[list[Frame]], heights: np.ndarray, stated: float) -> InputError:
     """Say which slices are missing, if that is what is wrong, or where the spacing changes."""
     gaps = np.diff(heights)
-    folder = slices[0][0].path.parent
+    folder = _place([group[0] for group in slices])
     for unit in (stated, float(np.median(gaps)), float(gaps.min())):
         if unit <= 0:
             continue
         multiples = np.rint(gaps / unit)
         near = np.abs(gaps / unit - multiples) < _NEAR_MULTIPLE
-        if near.all() and multiples.min() >= 1 and (multiples == 1).sum() * 2 >= len(gaps):
+        # Without a stated spacing at least half of the gaps have to be what is taken for it.
+        likely = unit == stated or (multiples == 1).sum() * 2 >= len(gaps)
+        if near.all() and multiples.min() >= 1 and multiples.max() > 1 and likely:
             words = [
                 f"{int(multiples[k]) - 1} between {_label(slices[k][0])} (at {heights[k]:.5g} mm along the normal) and "
                 f"{_label(slices[k + 1][0])} (at {heights[k + 1]:.5g} mm)"

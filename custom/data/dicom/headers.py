@@ -161,6 +161,10 @@ def _parse(path: Path, size: int) -> ImageFile:
         "series_description": fields.text("SeriesDescription"),
         "sop_uid": fields.text("SOPInstanceUID"),
     }
+    if not sop_class:
+        return ImageFile(
+            path, problem=f"{path}: no SOPClassUID, the file may be truncated; copy or export it again", **series
+        )
     skipped = _why_skipped(fields, sop_class)
     if skipped:
         return ImageFile(path, skipped=skipped, **series)
@@ -213,7 +217,7 @@ def _why_skipped(fields: Fields, sop_class: str) -> str:
     if sop_class == _DIRECTORY:
         return "a DICOMDIR"
     if sop_class not in (_MR, _ENHANCED_COLOUR, *_ENHANCED):
-        return f"not an MR image ({UID(sop_class).name})" if sop_class else "no SOP class, so not an image"
+        return f"not an MR image ({UID(sop_class).name})"
     words = [*fields.texts("ImageType"), *fields.text("SeriesDescription").split()]
     if any(word in text.lower() for text in words for word in _LOCALISER_WORDS):
         return "a localiser"
