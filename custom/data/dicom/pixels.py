@@ -100,8 +100,8 @@ def _undecoded(path: Path, err: Exception) -> InputError:
     package = decoder_package(syntax)
     if package and _lacks_plugin(err):
         return InputError(
-            f"{path}: the pixels are compressed as {syntax_name(syntax)}, which needs the packages {package}: "
-            f"pip install {package.replace(' and ', ' ')}"
+            f"{path}: the pixels are compressed as {syntax_name(syntax)}, which needs a package that is not "
+            f"installed: pip install {package}"
         )
     return InputError(
         f"{path}: the pixels cannot be decoded ({syntax_name(syntax)}), the file is truncated or damaged "

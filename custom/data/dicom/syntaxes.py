@@ -13,9 +13,10 @@ _UNCOMPRESSED = (
     "1.2.840.10008.1.2.2",  # explicit VR big endian
 )
 _RLE = "1.2.840.10008.1.2.5"
-_JPEG = "pylibjpeg and pylibjpeg-libjpeg"
-_JPEG_2000 = "pylibjpeg and pylibjpeg-openjpeg"
-# Transfer syntax to the packages that decode it within pydicom.
+_JPEG = "python-gdcm"
+_JPEG_2000 = "pylibjpeg pylibjpeg-openjpeg"
+# Transfer syntax to the packages that decode it within pydicom; all are under permissive licences, and in the extra
+# `dicom`. (pylibjpeg-libjpeg, which would do as well, is under the GPL.)
 _PACKAGES = {
     "1.2.840.10008.1.2.4.50": _JPEG,  # baseline
     "1.2.840.10008.1.2.4.51": _JPEG,  # extended
@@ -42,7 +43,7 @@ def is_supported(syntax: str) -> bool:
 
 
 def decoder_package(syntax: str) -> str:
-    """Return what has to be installed to decode the pixels, "" where numpy does."""
+    """Return the packages that have to be installed to decode the pixels, "" where numpy does."""
     return _PACKAGES.get(syntax, "")
 
 
