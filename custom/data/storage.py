@@ -1,16 +1,17 @@
-"""Files that are written whole or not at all, and their digests."""
+"""Files and folders that are written whole or not at all, and their digests."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from custom.errors import InputError, MissingFileError
 
-__all__ = ["replace_file", "sha256", "whole_file"]
+__all__ = ["replace_file", "sha256", "whole_file", "whole_folder"]
 
 
 @contextlib.contextmanager
@@ -29,13 +30,48 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(target)
     except OSError as err:
-        raise InputError(
-            f"{target}: cannot be written ({err.strerror or err}); check the folder, who may write to it, and the free "
-            "space on the disk, or give another --output_dir"
-        ) from err
+        raise _not_written(target, err) from err
     finally:
         with contextlib.suppress(OSError):  # it is gone when all went well, and never was where the folder is not one
             temporary.unlink()
+
+
+@contextlib.contextmanager
+def whole_folder(path: str | Path, replaces: str = "*") -> Iterator[Path]:
+    """Give a temporary, empty folder beside `path`; it is renamed when the block ends well, else removed.
+
+    A folder that is there is replaced, once the new one is complete, if it holds nothing but such files as it will be
+    replaced by; other people's files are not deleted.
+
+    Args:
+        path: the folder; those above it are made if need be.
+        replaces: glob pattern of the files that may be deleted with an old folder.
+
+    Raises:
+        InputError: for an `OSError` in the block or in renaming, such as a full disk or a folder that is read-only; for
+            a file of that name, or a folder that holds something else.
+    """
+    target = Path(path)
+    temporary = target.with_name(f".{secrets.token_hex(8)}")
+    old = target.with_name(f".{secrets.token_hex(8)}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.mkdir()
+        yield temporary
+        if target.exists():
+            _check_replaceable(target, replaces)
+            target.rename(old)
+        try:
+            temporary.rename(target)
+        except OSError:
+            if old.exists():
+                old.rename(target)
+            raise
+    except OSError as err:
+        raise _not_written(target, err) from err
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def replace_file(path: str | Path, content: bytes | str) -> Path:
@@ -59,3 +95,21 @@ def sha256(path: str | Path) -> str:
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except (FileNotFoundError, IsADirectoryError) as err:
         raise MissingFileError(f"{path}: no such file; its SHA-256 was asked for") from err
+
+
+def _check_replaceable(folder: Path, pattern: str) -> None:
+    if folder.is_symlink() or not folder.is_dir():
+        raise InputError(f"{folder}: is not a folder, and the result is one; move it, or give another --output_dir")
+    other = sorted(entry.name for entry in folder.iterdir() if not entry.is_file() or not entry.match(pattern))
+    if other:
+        raise InputError(
+            f"{folder}: holds something else ({', '.join(other[:3])}), so it is not replaced; move it, or give another "
+            "--output_dir"
+        )
+
+
+def _not_written(target: Path, err: OSError) -> InputError:
+    return InputError(
+        f"{target}: cannot be written ({err.strerror or err}); check the folder, who may write to it, and the free "
+        "space on the disk, or give another --output_dir"
+    )

@@ -1,0 +1,178 @@
+"""An Enhanced MR header as that of a classic MR image: one frame's functional groups, flat."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from pydicom.dataset import Dataset
+
+__all__ = ["flat_header", "frame_groups"]
+
+# Element of a functional group -> the classic element of the same meaning and unit.
+_RENAMED = {
+    "EffectiveEchoTime": "EchoTime",
+    "InversionTimes": "InversionTime",
+    "TransmitterFrequency": "ImagingFrequency",
+    "NominalCardiacTriggerDelayTime": "TriggerTime",
+    "RRIntervalTimeNominal": "NominalInterval",
+    "TemporalPositionIndex": "TemporalPositionIdentifier",
+    "FrameAcquisitionNumber": "AcquisitionNumber",
+    "FrameType": "ImageType",
+    "ResonantNucleus": "ImagedNucleus",
+}
+_SAME = (
+    "AnatomicRegionSequence",
+    "EchoTrainLength",
+    "FlipAngle",
+    "NumberOfAverages",
+    "PercentPhaseFieldOfView",
+    "PercentSampling",
+    "PixelBandwidth",
+    "ReceiveCoilName",
+    "RepetitionTime",
+    "RescaleType",
+    "TransmitCoilName",
+    "WindowCenter",
+    "WindowCenterWidthExplanation",
+    "WindowWidth",
+)
+_INTEGERS = ("AcquisitionNumber", "EchoTrainLength", "NominalInterval", "TemporalPositionIdentifier")
+_FIRST_ENHANCED_ACQUISITION = 0x9000
+# Whole groups of the header that are the same in both kinds of image: identity, patient, trial, study, procedure.
+_KEPT_GROUPS = (0x0008, 0x0010, 0x0012, 0x0032, 0x0038, 0x0040)
+_KEPT = (
+    "AcquisitionNumber",
+    "BurnedInAnnotation",
+    "FrameOfReferenceUID",
+    "ImageComments",
+    "LossyImageCompression",
+    "LossyImageCompressionMethod",
+    "LossyImageCompressionRatio",
+    "PhotometricInterpretation",
+    "PositionReferenceIndicator",
+    "PresentationLUTShape",
+    "SeriesInstanceUID",
+    "SeriesNumber",
+    "StudyID",
+    "StudyInstanceUID",
+)
+_ENHANCED_ONLY = (
+    "AcquisitionContextSequence",
+    "AcquisitionContrast",
+    "ComplexImageComponent",
+    "PixelPresentation",
+    "ReferencedImageEvidenceSequence",
+    "SourceImageEvidenceSequence",
+    "VolumeBasedCalculationTechnique",
+    "VolumetricProperties",
+)
+
+
+def frame_groups(header: Dataset, number: int) -> list[Dataset]:
+    """Return the items of a frame's functional groups, its own before the shared ones."""
+    groups = [
+        *header.get("PerFrameFunctionalGroupsSequence", [])[number : number + 1],
+        *header.get("SharedFunctionalGroupsSequence", [])[:1],
+    ]
+    return [element.value[0] for group in groups for element in group if element.VR == "SQ" and element.value]
+
+
+def flat_header(header: Dataset, number: int) -> Dataset:
+    """Return a classic MR header for one frame of an Enhanced one.
+
+    Args:
+        header: of the Enhanced file, cleaned; not changed.
+        number: 0-based frame.
+    """
+    flat = Dataset()
+    flat.file_meta = header.file_meta
+    for element in header:
+        tag = element.tag
+        acquisition = tag.group == 0x0018 and tag.element < _FIRST_ENHANCED_ACQUISITION
+        kept = tag.group in _KEPT_GROUPS or acquisition or element.keyword in _KEPT
+        if kept and element.keyword not in _ENHANCED_ONLY:
+            flat.add(copy.deepcopy(element))
+    items = [*frame_groups(header, number), header]
+    for theirs, ours in (*_RENAMED.items(), *((name, name) for name in _SAME)):
+        value = _first(items, theirs)
+        if value is not None:
+            setattr(flat, ours, _classic_value(ours, value))
+    _set_moment(flat, items)
+    _set_sequence_type(flat, items)
+    direction = str(_first(items, "InPlanePhaseEncodingDirection") or "")
+    if direction in ("ROW", "COLUMN"):
+        flat.InPlanePhaseEncodingDirection = direction[:3]
+    for keyword in ("RepetitionTime", "EchoTime"):
+        if keyword not in flat:
+            setattr(flat, keyword, None)
+    return flat
+
+
+def _classic_value(keyword: str, value: Any) -> Any:
+    if isinstance(value, str) or not hasattr(value, "__iter__"):
+        return round(float(value)) if keyword in _INTEGERS else value
+    if keyword == "ImageType" or keyword.startswith("Window") or keyword.endswith("Sequence"):
+        return copy.deepcopy(value)
+    return next(iter(value), None)
+
+
+def _first(items: list[Dataset], keyword: str) -> Any:
+    for item in items:
+        value = item.get(keyword)
+        if value is not None and value != "":
+            return value
+    return None
+
+
+def _set_moment(flat: Dataset, items: list[Dataset]) -> None:
+    """Split the date and time of a frame's acquisition."""
+    moment = str(_first(items, "FrameAcquisitionDateTime") or _first(items, "AcquisitionDateTime") or "")
+    if len(moment) >= 14 and moment[:14].isdigit():
+        flat.AcquisitionDate = moment[:8]
+        flat.AcquisitionTime = moment[8:].split("+")[0].split("-")[0].strip()[:13]
+
+
+def _set_sequence_type(flat: Dataset, items: list[Dataset]) -> None:
+    """Say in the words of a classic image what kind of pulse sequence it was."""
+
+    def said(keyword: str, *values: str) -> bool:
+        return str(_first(items, keyword) or "") in values
+
+    scanning = [
+        word
+        for word, true in (
+            ("SE", said("EchoPulseSequence", "SPIN", "BOTH")),
+            ("GR", said("EchoPulseSequence", "GRADIENT", "BOTH")),
+            ("EP", said("EchoPlanarPulseSequence", "YES")),
+            ("IR", said("InversionRecovery", "YES")),
+        )
+        if true
+    ]
+    variant = [
+        word
+        for word, true in (
+            ("SK", said("SegmentedKSpaceTraversal", "PARTIAL", "FULL")),
+            ("MTC", said("MagnetizationTransfer", "ON_RESONANCE", "OFF_RESONANCE")),
+            ("SS", said("SteadyStatePulseSequence", "FREE_PRECESSION", "TRANSVERSE", "TIME_REVERSED", "LONGITUDINAL")),
+            ("SP", said("Spoiling", "RF", "GRADIENT", "RF_AND_GRADIENT")),
+            ("OSP", said("OversamplingPhase", "2D", "3D", "2D_3D")),
+        )
+        if true
+    ]
+    options = [
+        word
+        for word, true in (
+            ("FS", said("SpectrallySelectedSuppression", "FAT", "FAT_AND_WATER")),
+            ("FC", said("FlowCompensation", "ACCELERATION", "VELOCITY", "OTHER")),
+            ("PFP", said("PartialFourierDirection", "PHASE")),
+            ("PFF", said("PartialFourierDirection", "FREQUENCY")),
+            ("SP", said("SpatialPresaturation", "SLAB")),
+        )
+        if true
+    ]
+    flat.ScanningSequence = flat.get("ScanningSequence") or scanning or "RM"
+    flat.SequenceVariant = flat.get("SequenceVariant") or variant or "NONE"
+    flat.ScanOptions = flat.get("ScanOptions") or options or None
+    if "MRAcquisitionType" not in flat:
+        flat.MRAcquisitionType = None

@@ -1,0 +1,107 @@
+"""Writing a result as a derived DICOM series: in place, in the source's units, with its patient and study."""
+
+from __future__ import annotations
+
+import copy
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from custom.data.dicom.classic import write_classic
+from custom.data.dicom.clean import read_clean
+from custom.data.dicom.enhanced import write_enhanced
+from custom.data.dicom.flatten import flat_header
+from custom.data.dicom.frame import DicomStack, Frame
+from custom.data.dicom.headers import quiet
+from custom.data.dicom.provenance import Provenance
+from custom.data.dicom.series import DerivedSeries
+from custom.data.dicom.volume import derived_volume
+from custom.data.storage import whole_file, whole_folder
+from custom.errors import InputError, UsageError
+
+__all__ = ["DICOM_FORMS", "DicomForm", "write_dicom", "writes_one_file"]
+
+DicomForm = Literal["as_input", "classic", "enhanced"]
+DICOM_FORMS = ("as_input", "classic", "enhanced")
+
+
+def writes_one_file(source: DicomStack, form: str = "as_input") -> bool:
+    """Say whether a result is one Enhanced file, rather than a folder of classic ones.
+
+    Raises:
+        UsageError: for a form that is not known.
+        InputError: for an Enhanced result of a classic source, which does not say enough for one.
+    """
+    if form not in DICOM_FORMS:
+        raise UsageError(f"dicom_form {form!r} is not known; use one of {', '.join(DICOM_FORMS)}")
+    if form == "enhanced" and not source.enhanced:
+        raise InputError(
+            f"{source.files[0]}: a classic series does not say all that an Enhanced image has to; use --dicom_form "
+            "as_input or classic"
+        )
+    return source.enhanced and form != "classic"
+
+
+def write_dicom(
+    array: np.ndarray,
+    affine: np.ndarray,
+    source: DicomStack,
+    target: Path,
+    *,
+    form: DicomForm = "as_input",
+    provenance: Provenance | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write a derived MR series, whole or not at all: a folder of classic images, or one Enhanced file.
+
+    Study, patient and frame of reference are the source's, series and images are new. What each image says of its
+    acquisition is what the source's frame says that it derives from: the same frame of the nearest slice. Values are
+    stored in 16 bits, to half a stored unit of the source wherever the range allows.
+
+    Args:
+        array: (columns, rows[, slices[, frames]]), real numbers in the source's units.
+        affine: 4x4, voxel index to RAS+ mm.
+        source: the stack that the result was made from.
+        target: the folder of a classic series, or the file of an Enhanced one.
+        form: "as_input", or "classic" for single files from an Enhanced source too.
+        provenance: of model and software.
+        overwrite: replace a result that is there.
+
+    Returns:
+        The path written.
+
+    Raises:
+        InputError: for a result that is there already, values or an affine that DICOM cannot hold, a source that is
+            no longer there, a folder that cannot be written to, a disk that is full.
+    """
+    target = Path(target)
+    one_file = writes_one_file(source, form)
+    if target.exists() and not overwrite:
+        raise InputError(f"{target}: is there already; give another output_dir, or --overwrite true")
+    volume = derived_volume(np.asarray(array), np.asarray(affine, dtype=np.float64), source, target)
+    series = DerivedSeries(provenance or Provenance())
+    with quiet():
+        if one_file:
+            with whole_file(target) as temporary:
+                write_enhanced(volume, read_clean(source.files[0]), source, series, temporary, target)
+            return target
+        headers = _Headers(source.enhanced)
+        with whole_folder(target, "IM-*.dcm") as temporary:
+            write_classic(volume, headers, series, temporary)
+    return target
+
+
+class _Headers:
+    """Classic headers of a source's frames; each file is read once."""
+
+    def __init__(self, enhanced: bool) -> None:
+        self.enhanced = enhanced
+        self.read = lru_cache(maxsize=None)(read_clean)
+
+    def __call__(self, frame: Frame) -> Dataset:
+        """Give a header that may be changed."""
+        header = self.read(frame.path)
+        return flat_header(header, frame.number) if self.enhanced else copy.deepcopy(header)
