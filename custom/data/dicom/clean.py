@@ -1,4 +1,4 @@
-"""Headers of a source as they can be written again: without what belongs to its pixels, its vendor or its file alone."""
+"""Headers of a source as they can be written again: without what belongs to its pixels, its vendor or its file."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ def read_clean(path: Path) -> Dataset:
     except Exception as err:  # pydicom, gzip and zlib raise a dozen unrelated types for a broken file
         details = (str(err).splitlines() or ["no details"])[0]
         raise InputError(
-            f"{path}: its header, which the derived images take over, cannot be read ({type(err).__name__}: {details}); "
-            "it may have changed since it was read first"
+            f"{path}: its header, which the derived images take over, cannot be read ({type(err).__name__}: "
+            f"{details}); it may have changed since it was read first"
         ) from err
     return copy
 
