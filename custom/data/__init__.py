@@ -1,5 +1,6 @@
 """Data sets, and the files in and out of them: manifests, splits, readers, writers, intensities."""
 
+from custom.data.dicom.provenance import Provenance, bundle_provenance
 from custom.data.geometry import affine_distance, field_of_view_corners, slab_bounds
 from custom.data.inputs import ScanDataset
 from custom.data.intensity import foreground_mask, intensity_scale
@@ -13,17 +14,19 @@ from custom.data.splits import expand_ranges, split_by_fractions
 from custom.data.synthetic_cine import synthetic_cine_folder
 from custom.data.vgg_weights import load_vgg
 from custom.data.weights import choose_checkpoint, load_weights, read_checkpoint, save_checkpoint
-from custom.data.writers import check_output_dir, result_path, result_paths, write_scan
+from custom.data.writers import check_output_dir, result_path, result_paths, write_dicom_scan, write_scan
 
 __all__ = [
     "Manifest",
     "PatchSampler",
     "PrefetchLoader",
+    "Provenance",
     "RandomPatches",
     "ScanDataset",
     "ScanReader",
     "StoredScan",
     "affine_distance",
+    "bundle_provenance",
     "check_header",
     "check_output_dir",
     "check_scan",
@@ -48,5 +51,6 @@ __all__ = [
     "slab_bounds",
     "split_by_fractions",
     "synthetic_cine_folder",
+    "write_dicom_scan",
     "write_scan",
 ]

@@ -123,7 +123,7 @@ def write_nifti(
         xyz_unit if xyz_unit in ("mm", "meter", "micron") else "mm", time_unit if is_timed else "unknown"
     )
     image.set_sform(affine, code)
-    _set_qform(header, affine, code, array.shape, shown_as or str(path))
+    _set_qform(header, affine, code, array.shape[:3], shown_as or str(path))
     header.set_slope_inter(scl_slope, scl_inter)
     if array.ndim > 3 and len(frame_values) == array.shape[3]:
         _set_frames(header, frame_values, _MILLISECONDS[time_unit] if is_timed else 1.0, shown_as or str(path))

@@ -11,14 +11,26 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from custom.data.dicom.provenance import Provenance
+from custom.data.dicom.stack import stack_of
+from custom.data.dicom.writer import DicomForm, write_dicom
 from custom.data.nifti import NIFTI_SUFFIXES, write_nifti
-from custom.data.pictures import PICTURE_SUFFIXES, write_picture
+from custom.data.pictures import write_picture
 from custom.data.readers import known_suffixes, scan_suffix
+from custom.data.result_names import OUTPUT_FORMATS, result_path, result_paths
 from custom.data.scan import check_affine, check_shape
 from custom.data.storage import whole_file
 from custom.errors import InputError
 
-__all__ = ["WRITABLE_DTYPES", "check_output_dir", "result_path", "result_paths", "write_scan"]
+__all__ = [
+    "OUTPUT_FORMATS",
+    "WRITABLE_DTYPES",
+    "check_output_dir",
+    "result_path",
+    "result_paths",
+    "write_dicom_scan",
+    "write_scan",
+]
 
 WRITABLE_DTYPES = (
     "float32",
@@ -107,67 +119,39 @@ def write_scan(
     return target
 
 
-def result_path(
+def write_dicom_scan(
+    pred: torch.Tensor | np.ndarray,
+    affine: torch.Tensor | np.ndarray,
+    path: str | os.PathLike[str],
     source: str | os.PathLike[str],
-    output_dir: str | os.PathLike[str],
-    suffix: str = "_sr",
+    dicom_form: DicomForm = "as_input",
+    provenance: Provenance | None = None,
     overwrite: bool = False,
-    root: str | os.PathLike[str] | None = None,
 ) -> Path:
-    """Say where the result of a scan goes: `<name>_sr.nii.gz` for `<name>.nii.gz`, in `output_dir`.
-
-    NIfTI keeps its ending; every picture becomes PNG, since JPEG would lose part of the result again.
+    """Write a result as a derived DICOM series, whole or not at all; see `write_dicom`.
 
     Args:
-        source: the scan that was read.
-        output_dir: the folder of the results; need not be there yet.
-        suffix: what is added to the name.
-        overwrite: take a path that is there already.
-        root: folder that `source` was found in; folders between it and the scan are made anew under `output_dir`.
+        pred: (frames, *spatial), real numbers in the source's units.
+        affine: 4x4, voxel index to RAS+ mm.
+        path: the folder of a classic series, or the file of an Enhanced one; `result_path` names it.
+        source: the DICOM scan that the result was made from, as `read_scan` takes it.
+        dicom_form: "as_input", or "classic" for single files from an Enhanced source too.
+        provenance: of model and software.
+        overwrite: replace a result that is there.
+
+    Returns:
+        The path written.
 
     Raises:
-        InputError: where the result is there already, would lie outside `output_dir`, or would replace its source.
+        InputError: as `write_dicom` and `stack_of`.
     """
-    file = Path(source)
-    ending = scan_suffix(file)
-    if not ending:
-        raise InputError(f"{file}: not a kind of file that can be written; known are {', '.join(known_suffixes())}")
-    name = file.name[: -len(ending)]
-    folder = Path(output_dir)
-    if root is not None and file.parent.resolve().is_relative_to(Path(root).resolve()):
-        folder = folder / file.parent.resolve().relative_to(Path(root).resolve())
-    target = folder / f"{name}{suffix}{'.png' if ending in PICTURE_SUFFIXES else ending}"
-    if not target.resolve().is_relative_to(Path(output_dir).resolve()):
-        raise InputError(f"{target}: the result of {file} would lie outside {output_dir}; check the suffix {suffix!r}")
-    if target.resolve() == file.resolve():
-        raise InputError(f"{file}: the result would replace its source; give a suffix or another output_dir")
-    if target.exists() and not overwrite:
-        raise InputError(f"{target}: is there already; give another output_dir, or --overwrite true")
-    return target
-
-
-def result_paths(
-    sources: Sequence[str | os.PathLike[str]],
-    output_dir: str | os.PathLike[str],
-    suffix: str = "_sr",
-    overwrite: bool = False,
-    root: str | os.PathLike[str] | None = None,
-) -> list[Path]:
-    """Say where the results of many scans go, as `result_path` does, and refuse two for one place.
-
-    Raises:
-        InputError: as `result_path`, and where two sources would have one result.
-    """
-    owners: dict[Path, str | os.PathLike[str]] = {}
-    for source in sources:
-        target = result_path(source, output_dir, suffix, overwrite, root)
-        if target in owners:
-            raise InputError(
-                f"{target}: would be the result of both {owners[target]} and {source}; "
-                "give the folder that holds them all, or run them one by one into different folders"
-            )
-        owners[target] = source
-    return list(owners)
+    target = Path(path)
+    stack = stack_of(Path(source))
+    frames = len(stack.frames[0])
+    array = _as_array(pred, target, frames)
+    array = array[..., None] if frames == 1 else array
+    matrix = np.asarray(torch.as_tensor(affine).detach().cpu(), dtype=np.float64)
+    return write_dicom(array, matrix, stack, target, form=dicom_form, provenance=provenance, overwrite=overwrite)
 
 
 def check_output_dir(path: str | os.PathLike[str], overwrite: bool = False, patterns: Sequence[str] = ()) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Hashable, Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -13,9 +14,11 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from monai.utils import ensure_tuple
 
+from custom.data.dicom.provenance import Provenance
+from custom.data.dicom.writer import DicomForm
 from custom.data.geometry import affine_distance, slab_bounds
 from custom.data.readers import read_scan
-from custom.data.writers import WRITABLE_DTYPES, result_path, write_scan
+from custom.data.writers import WRITABLE_DTYPES, result_path, write_dicom_scan, write_scan
 from custom.errors import InputError
 from custom.transforms.meta import affine_of, meta_of, name_of, with_affine
 
@@ -101,16 +104,21 @@ class CropSlabd(MapTransform):
 class SaveScand(MapTransform):
     """Write results in place beside each other, `<name>_sr.nii.gz` for `<name>.nii.gz`, as `write_scan` does.
 
-    The file's name comes from the tensor's "filename_or_obj"; the path written is put under `<key>_path`.
+    DICOM becomes a derived DICOM series, as `write_dicom_scan` does it, unless NIfTI is asked for. The file's name
+    comes from the tensor's "filename_or_obj"; the path written is put under `<key>_path`.
 
     Args:
         keys: keys of MetaTensors (frames, *spatial) that carry the affine they are to be written with.
         output_dir: folder of the results.
         suffix: what is added to a name.
-        dtype: "float32", or "source" for the type (and slope) of the file that was read. Pictures always keep theirs.
+        dtype: "float32", or "source" for the type (and slope) of the NIfTI that was read. Pictures always keep theirs,
+            DICOM has its own way.
         overwrite: replace results that are there.
         root: folder that the scans were found in; its folders are made anew in `output_dir`.
         allow_missing_keys: pass over keys that an item lacks.
+        output_format: "nifti" or "dicom"; None for the source's own. DICOM is written for DICOM sources only.
+        dicom_form: "as_input" (classic or Enhanced as the source is), or "classic".
+        provenance: of model and software, for DICOM.
     """
 
     def __init__(
@@ -122,6 +130,9 @@ class SaveScand(MapTransform):
         overwrite: bool = False,
         root: str | os.PathLike[str] | None = None,
         allow_missing_keys: bool = False,
+        output_format: Literal["nifti", "dicom"] | None = None,
+        dicom_form: DicomForm = "as_input",
+        provenance: Provenance | None = None,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         if dtype not in ("float32", "source"):
@@ -131,6 +142,9 @@ class SaveScand(MapTransform):
         self.dtype = dtype
         self.overwrite = overwrite
         self.root = root
+        self.output_format = output_format
+        self.dicom_form = dicom_form
+        self.provenance = provenance
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Write every key.
@@ -144,30 +158,48 @@ class SaveScand(MapTransform):
             source = name_of(tensor)
             if not source:
                 raise InputError(f"{key}: the result does not know the file that it was made from; it cannot be named")
-            meta = meta_of(tensor)
-            path = result_path(source, self.output_dir, self.suffix, self.overwrite, self.root)
-            stored_dtype = "float32"
-            if meta.get("kind") == "image" or self.dtype == "source":
-                stored_dtype = str(meta.get("stored_dtype", "float32"))
-            if stored_dtype not in WRITABLE_DTYPES:
-                logger.warning("%s: results cannot be written as %s; float32 is used", source, stored_dtype)
-                stored_dtype = "float32"
-            written = write_scan(
-                tensor,
-                affine_of(tensor),
-                path,
-                stored_dtype=stored_dtype,
-                scl_slope=float(meta.get("scl_slope", 1.0)),
-                scl_inter=float(meta.get("scl_inter", 0.0)),
-                xform_code=int(meta.get("xform_code", 1)),
-                xyz_unit=str(meta.get("xyz_unit", "mm")),
-                frame_axis=str(meta.get("frame_axis", "")),
-                frame_values=str(meta.get("frame_values", "[]")),
-                time_unit=str(meta.get("time_unit", "sec")),
-                overwrite=self.overwrite,
+            path = result_path(
+                source,
+                self.output_dir,
+                self.suffix,
+                self.overwrite,
+                self.root,
+                self.output_format,
+                self.dicom_form,
             )
+            if meta_of(tensor).get("kind") == "dicom" and self.output_format != "nifti":
+                written = write_dicom_scan(
+                    tensor, affine_of(tensor), path, source, self.dicom_form, self.provenance, self.overwrite
+                )
+            else:
+                written = self._write(tensor, path, source)
             result[f"{key}_path"] = str(written)
         return result
+
+    def _write(self, tensor: torch.Tensor, path: Path, source: str) -> Path:
+        meta = meta_of(tensor)
+        stored_dtype = "float32"
+        kind = meta.get("kind")
+        # What DICOM stores means something with its slopes alone, which may differ from plane to plane.
+        if kind == "image" or (self.dtype == "source" and kind != "dicom"):
+            stored_dtype = str(meta.get("stored_dtype", "float32"))
+        if stored_dtype not in WRITABLE_DTYPES:
+            logger.warning("%s: results cannot be written as %s; float32 is used", source, stored_dtype)
+            stored_dtype = "float32"
+        return write_scan(
+            tensor,
+            affine_of(tensor),
+            path,
+            stored_dtype=stored_dtype,
+            scl_slope=float(meta.get("scl_slope", 1.0)),
+            scl_inter=float(meta.get("scl_inter", 0.0)),
+            xform_code=int(meta.get("xform_code", 1)),
+            xyz_unit=str(meta.get("xyz_unit", "mm")),
+            overwrite=self.overwrite,
+            frame_axis=str(meta.get("frame_axis", "")),
+            frame_values=str(meta.get("frame_values", "[]")),
+            time_unit=str(meta.get("time_unit", "sec")),
+        )
 
 
 def _plain(tensor: torch.Tensor) -> torch.Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +21,7 @@ class Provenance:
         model_name: as in the bundle's metadata.
         model_version: as in the bundle's metadata.
         weights_sha256: 64 hexadecimal digits, "" where there are no weights.
-        factor: of the enlargement along each axis, such as "4" or "2x2x1"; "" where it is not known.
+        factor: of the enlargement along columns, rows and slices, such as "4x4x1"; "" for the writer to work it out.
         software_version: of this package.
     """
 
@@ -42,17 +41,12 @@ class Provenance:
         return text.encode("ascii", errors="replace").decode().replace("\\", "/")
 
 
-def bundle_provenance(
-    bundle_root: str | Path,
-    checkpoint: str | Path | None = None,
-    scale_factor: float | Sequence[float] | None = None,
-) -> Provenance:
+def bundle_provenance(bundle_root: str | Path, checkpoint: str | Path | None = None) -> Provenance:
     """Gather the provenance of a bundle's results.
 
     Args:
         bundle_root: folder of the bundle; name and version are those of `configs/metadata.json`.
         checkpoint: file of the weights, of which the SHA-256 is taken; None for a network without.
-        scale_factor: of the enlargement: one number, or one for each axis.
 
     Raises:
         MissingFileError: for metadata or weights that are not there.
@@ -70,12 +64,4 @@ def bundle_provenance(
         model_name=name,
         model_version=version,
         weights_sha256="" if checkpoint is None else sha256(checkpoint),
-        factor=_factor(scale_factor),
     )
-
-
-def _factor(scale_factor: float | Sequence[float] | None) -> str:
-    if scale_factor is None:
-        return ""
-    factors = scale_factor if isinstance(scale_factor, Sequence) else [scale_factor]
-    return "x".join(f"{float(factor):g}" for factor in factors)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -82,7 +83,8 @@ def write_dicom(
     if target.exists() and not overwrite:
         raise InputError(f"{target}: is there already; give another output_dir, or --overwrite true")
     volume = derived_volume(np.asarray(array), np.asarray(affine, dtype=np.float64), source, target)
-    series = DerivedSeries(provenance or Provenance())
+    made = provenance or Provenance()
+    series = DerivedSeries(made if made.factor else replace(made, factor=_factor(source.affine, affine)))
     with quiet():
         if one_file:
             with whole_file(target) as temporary:
@@ -105,3 +107,9 @@ class _Headers:
         """Give a header that may be changed."""
         header = self.read(frame.path)
         return flat_header(header, frame.number) if self.enhanced else copy.deepcopy(header)
+
+
+def _factor(source: np.ndarray, result: np.ndarray) -> str:
+    """Say by how much the voxels became smaller along columns, rows and slices."""
+    ratios = np.linalg.norm(source[:3, :3], axis=0) / np.linalg.norm(np.asarray(result)[:3, :3], axis=0)
+    return "x".join(f"{ratio:.4g}" for ratio in ratios)
