@@ -121,7 +121,8 @@ class RandomPatches(Dataset[dict[str, Tensor]]):
         # The neighbours of a slice are those of its own frame.
         length = len(stack) // self._frames[scan]
         frame, number = divmod(number, length)
-        slices = stack[(slice(frame * length, (frame + 1) * length), *window)][:, None]
+        window.insert(0, slice(frame * length, (frame + 1) * length))
+        slices = stack[tuple(window)][:, None]
         patch = neighbouring_slices(slices, number, number + 1, self.context_slices)[0]
         flips = [axis for axis in range(patch.ndim) if random.random() < 0.5]
         factor = 1 + random.uniform(-0.1, 0.1)

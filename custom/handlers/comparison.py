@@ -247,7 +247,7 @@ class ComparisonTable:
         for name, network in self.networks.items():
             start = _clock(image)
             with eval_mode(network):
-                pred = engine.inferer(image, network)  # type: ignore[attr-defined]
+                pred = engine.inferer(image, network)
             predictions[name] = Prediction(pred, _clock(image) - start)
         return predictions
 

@@ -145,7 +145,7 @@ def table_markdown(summary: Summary) -> str:
     for group, title in {"methods": "", **titles}.items():
         for suffix, region in (("", "whole image"), ("_foreground", "foreground")):
             found = summary[group]
-            known = next(iter(found.values()), {})
+            known: Mapping[str, Interval] = next(iter(found.values()), {})
             metrics = [k for k in known if k.endswith("_foreground") == bool(suffix)]
             metrics = [k for k in metrics if not all(math.isnan(found[m][k].mean) for m in found)]
             metrics = [k for k in metrics if not (title and k == "seconds")]
