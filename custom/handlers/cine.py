@@ -99,10 +99,10 @@ class CineTable:
             _logger.info("no scan has frames, so there is no cine.csv")
             return
         summary = summarise_cine(rows)
-        for method, found in summary["methods"].items():
-            engine.state.metrics.update({f"{method}_flicker": found["flicker"]["mean"]})
-        for method, found in summary["agreement_with_truth"].items():
-            engine.state.metrics.update({f"{method}_change_bias": found["change"]["bias"]})
+        means = {f"{method}_flicker": found["flicker"]["mean"] for method, found in summary["methods"].items()}
+        against = summary["agreement_with_truth"]
+        means |= {f"{method}_change_bias": found["change"]["bias"] for method, found in against.items()}
+        engine.state.metrics.update({name: value for name, value in means.items() if not math.isnan(value)})
         if is_first_rank():
             write_cine(rows, summary, self.output_dir)
             _logger.info("%s\n%s", self.output_dir / "cine.md", cine_markdown(summary))

@@ -72,7 +72,7 @@ def summarise_cine(rows: Sequence[Row]) -> dict[str, Any]:
     Returns:
         {"methods": {method: {"flicker", "change": {mean, low, high}}}, "agreement_with_truth": {method: {"change",
         "largest_area_percent", "smallest_area_percent" (over slices), "change_of_subject": {bias, low, high, count}}},
-        "subjects": [...], "slices": how many have a pool}. Areas are in percent of the truth's.
+        "subjects": [...], "slices": how many have a pool}. Areas are in percent of the truth's largest.
     """
     by_method: dict[str, dict[tuple[str, str | None, int], Row]] = defaultdict(dict)
     for row in rows:
@@ -85,7 +85,8 @@ def summarise_cine(rows: Sequence[Row]) -> dict[str, Any]:
         return [by_method[method][place][name] for place in places]
 
     def relative(method: str, name: str) -> list[float]:
-        return [100 * v / t if t else math.nan for v, t in zip(column(method, name), column(TRUTH, name), strict=True)]
+        # Of the truth's largest area in both cases: the smallest may be next to nothing.
+        return [100 * v / t for v, t in zip(column(method, name), column(TRUTH, "largest_area"), strict=True)]
 
     def change(method: str, subject: str) -> float:
         theirs = [by_method[method][place] for place in places if place[0] == subject]
@@ -97,7 +98,6 @@ def summarise_cine(rows: Sequence[Row]) -> dict[str, Any]:
         return float(np.mean(values))
 
     changes = {method: [change(method, subject) for subject in subjects] for method in by_method}
-    hundred = [100.0] * len(places)
     return {
         "methods": {
             method: {
@@ -109,8 +109,12 @@ def summarise_cine(rows: Sequence[Row]) -> dict[str, Any]:
         "agreement_with_truth": {
             method: {
                 "change": asdict(agreement(column(method, "change"), column(TRUTH, "change"))),
-                "largest_area_percent": asdict(agreement(relative(method, "largest_area"), hundred)),
-                "smallest_area_percent": asdict(agreement(relative(method, "smallest_area"), hundred)),
+                "largest_area_percent": asdict(
+                    agreement(relative(method, "largest_area"), relative(TRUTH, "largest_area"))
+                ),
+                "smallest_area_percent": asdict(
+                    agreement(relative(method, "smallest_area"), relative(TRUTH, "smallest_area"))
+                ),
                 "change_of_subject": asdict(agreement(changes[method], changes[TRUTH])),
             }
             for method in by_method
@@ -143,11 +147,12 @@ def cine_markdown(summary: dict[str, Any]) -> str:
     counts = f"Subjects: {len(summary['subjects'])}; slices with a blood pool: {summary['slices']}."
     first = "Flicker and change of the pool: mean over subjects [95 % bootstrap interval]."
     last = "The other columns, against the truth: bias [limits of agreement, bias ± 1.96 SD] over slices"
+    note = "areas in percent of the truth's largest; the slices of one heart are not independent"
     headings = ("Method", "Flicker", "Change of the pool", "Change", "Largest area (%)", "Smallest area (%)")
     lines = [
         "# Cine",
         "",
-        f"{counts} {first} {last}; the slices of one heart are not independent.",
+        f"{counts} {first} {last}, {note}.",
         "",
         f"| {' | '.join(headings)} |",
         f"| --- |{' ---: |' * (len(headings) - 1)}",

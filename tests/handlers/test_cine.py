@@ -125,6 +125,14 @@ def test_summary_holds_bias_and_limits(tmp_path):
     assert found["change"]["bias"] == pytest.approx(np.mean(differences)) == metrics["model_change_bias"]
     assert found["change"]["high"] - found["change"]["bias"] == pytest.approx(1.96 * np.std(differences, ddof=1))
     assert found["largest_area_percent"]["bias"] > 2  # a brighter image has more above the threshold
+    smaller = [
+        float(by[s, str(k), "model"]["smallest_area"]) - float(by[s, str(k), "truth"]["smallest_area"])
+        for s in "ab"
+        for k in range(3)
+    ]
+    full = [float(by[s, str(k), "truth"]["largest_area"]) for s in "ab" for k in range(3)]
+    expected = 100 * np.mean(np.array(smaller) / np.array(full))
+    assert found["smallest_area_percent"]["bias"] == pytest.approx(expected)
     assert found["change_of_subject"]["count"] == 2
     assert "truth" not in summary["agreement_with_truth"]
     largest = [float(by["a", str(k), "truth"]["largest_area"]) for k in range(3)]
@@ -139,7 +147,8 @@ def test_pictures_of_one_slice_come_together(tmp_path):
         {"label": frame(radius)[None], "subject": "a", "slice": number, "phase": phase}
         for number, phase, radius in ((4, 7, 8.0), (4, 0, 16.0), (5, 0, 14.0), (5, 1, 13.0), (6, 0, 15.0))
     ]
-    evaluate([table(tmp_path)], scans)
+    metrics = evaluate([table(tmp_path)], scans)
+    assert not any(math.isnan(value) for value in metrics.values())
     truth = {row["slice"]: row for row in rows_in(tmp_path) if row["method"] == "truth"}
     assert list(truth) == ["4", "5", "6"]
     assert {row["unit"] for row in truth.values()} == {"pixels"}
