@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,8 +15,6 @@ from custom.data.dicom.kinds import one_kind
 from custom.errors import InputError
 
 __all__ = ["arrange"]
-
-logger = logging.getLogger(__name__)
 
 # Patient coordinates: LPS of DICOM to RAS of the affine.
 _LPS_TO_RAS = np.array([-1.0, -1.0, 1.0])
@@ -55,14 +52,15 @@ def arrange(files: Sequence[ImageFile], name: str = "") -> DicomStack:
     ):
         _check_equal(what, those, [f.path.name for f in files], first)
     frames = [frame for file in files for frame in file.frames]
+    notes: list[str] = []
     if first.multiframe:
-        frames = one_kind(frames, first.path)
+        frames, notes = one_kind(frames, first.path)
     row, column, normal = _axes(frames)
     spacing = _pixel_spacing(frames)
     slices = _places(frames, normal)
     ordered, axis, values = order_frames(slices)
     thickness = float(np.median([frame.slice_thickness for frame in frames]))
-    step = _step(slices, normal, thickness)
+    step = _step(slices, normal, thickness, notes)
     affine = np.eye(4)
     affine[:3, 0] = row * spacing[1]
     affine[:3, 1] = column * spacing[0]
@@ -84,6 +82,7 @@ def arrange(files: Sequence[ImageFile], name: str = "") -> DicomStack:
         photometric=first.photometric,
         stored_dtype=first.stored_dtype,
         name=name,
+        notes=tuple(notes),
     )
 
 
@@ -185,8 +184,8 @@ def _position(group: list[Frame]) -> np.ndarray:
     return np.mean([frame.position for frame in group], axis=0)
 
 
-def _step(slices: list[list[Frame]], normal: np.ndarray, thickness: float) -> np.ndarray:
-    """Return the vector from one slice to the next, LPS mm.
+def _step(slices: list[list[Frame]], normal: np.ndarray, thickness: float, notes: list[str]) -> np.ndarray:
+    """Return the vector from one slice to the next, LPS mm, and add what is odd about it to the notes.
 
     Raises:
         InputError: where the slices are not evenly spaced on one line.
@@ -197,7 +196,7 @@ def _step(slices: list[list[Frame]], normal: np.ndarray, thickness: float) -> np
     if len(slices) == 1:
         spacing = stated or thickness
         if spacing <= 0:
-            logger.warning("%s: one slice without thickness or spacing; a thickness of 1 mm is taken", first.path)
+            notes.append(f"{first.path}: one slice without thickness or spacing; a thickness of 1 mm is taken")
             spacing = 1.0
         return normal * spacing
     positions = np.array([_position(group) for group in slices])
@@ -216,19 +215,15 @@ def _step(slices: list[list[Frame]], normal: np.ndarray, thickness: float) -> np
             f"the line from the first to the last slice, which leans {tilt:.3g} degrees; export the series again"
         )
     if tilt > _TILT_DEGREES:
-        logger.warning(
-            "%s: the slices lean %.3g degrees against their normal (gantry tilt); the affine is sheared accordingly",
-            _place(firsts),
-            tilt,
+        notes.append(
+            f"{_place(firsts)}: the slices lean {tilt:.3g} degrees against their normal (gantry tilt); the affine is "
+            "sheared accordingly"
         )
     multiple = round(spacing / stated) if stated else 1
     if multiple > 1 and abs(spacing / stated - multiple) < _NEAR_MULTIPLE:
-        logger.warning(
-            "%s: the slices are %.4g mm apart and SpacingBetweenSlices says %.4g: slices may be missing; the positions "
-            "are used",
-            _place(firsts),
-            spacing,
-            stated,
+        notes.append(
+            f"{_place(firsts)}: the slices are {spacing:.4g} mm apart and SpacingBetweenSlices says {stated:.4g}: "
+            "slices may be missing; the positions are used"
         )
     return step
 

@@ -69,6 +69,7 @@ class DicomStack:
         stored_dtype: numpy name of the stored type, such as "int16".
         name: what the scan is called in its folder, free of the format's ending: the folder's name for a classic stack
             (with the series number where the folder holds several), the file's for a multi-frame one.
+        notes: what is odd, in words; said as warnings when the voxels are read.
     """
 
     frames: tuple[tuple[Frame, ...], ...]
@@ -85,6 +86,7 @@ class DicomStack:
     photometric: str = "MONOCHROME2"
     stored_dtype: str = "uint16"
     name: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def files(self) -> tuple[Path, ...]:

@@ -33,6 +33,8 @@ _LOCALISER_WORDS = ("localizer", "localiser", "scout", "survey")
 # FloatPixelData, the first of the elements that hold pixels.
 _FIRST_PIXEL_TAG = 0x7FE00008
 _PIXEL_DATA = 0x7FE00010
+# Gzip reaches 1032:1 and JPEG 2000 of air more, but a header has its size too.
+_LARGEST_COMPRESSION = 10_000
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _GZIP_MAGIC = b"\x1f\x8b"
 # pydicom's settings and the warning filters belong to the whole process.
@@ -185,6 +187,11 @@ def _parse(path: Path, size: int) -> ImageFile:
         if tag != _PIXEL_DATA:
             raise InputError(f"{path}: the pixels are floating point numbers; 8 or 16 bit integers are needed")
         promised = rows * columns * number_of_frames * bits // 8
+        if promised > size * _LARGEST_COMPRESSION:
+            raise InputError(
+                f"{path}: the header promises {promised} bytes of pixels and the file has {size}, which is less than "
+                "any compression needs; copy or export it again"
+            )
         if not is_compressed(syntax) and syntax != DeflatedExplicitVRLittleEndian and position is not None:
             held = min(size - position, length if length != _UNDEFINED_LENGTH else size)
             if held < promised:

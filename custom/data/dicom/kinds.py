@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from pathlib import Path
 
@@ -10,8 +9,6 @@ from custom.data.dicom.frame import Frame
 from custom.errors import InputError
 
 __all__ = ["image_kind", "kind_key", "one_kind"]
-
-logger = logging.getLogger(__name__)
 
 _WORDS = {
     "magnitude": ("M", "MAGNITUDE", "M_FFE", "M_SE", "M_IR", "M_PCA"),
@@ -37,15 +34,18 @@ def kind_key(frame: Frame) -> tuple[str, ...]:
     return tuple(value for value in frame.image_type if not _ECHO.fullmatch(value))
 
 
-def one_kind(frames: list[Frame], path: Path) -> list[Frame]:
-    """Keep the frames of one kind of image of a multi-frame file: the only one, or the magnitude, with a warning.
+def one_kind(frames: list[Frame], path: Path) -> tuple[list[Frame], list[str]]:
+    """Keep the frames of one kind of image of a multi-frame file: the only one, or the magnitude.
+
+    Returns:
+        The frames, and what has to be said of those that are left out.
 
     Raises:
         InputError: for several kinds of which none, or more than one, is the magnitude.
     """
     kinds = {kind_key(frame): image_kind(frame) for frame in frames}
     if len(kinds) == 1:
-        return frames
+        return frames, []
     words = ", ".join("\\".join(key) or "(no image type)" for key in kinds)
     magnitudes = [key for key, kind in kinds.items() if kind == "magnitude"]
     if len(magnitudes) != 1:
@@ -53,5 +53,5 @@ def one_kind(frames: list[Frame], path: Path) -> list[Frame]:
             f"{path}: the file holds {len(kinds)} kinds of image ({words}) and it is not clear which to take; export "
             "one kind"
         )
-    logger.warning("%s: the file holds %d kinds of image (%s); the magnitude is read", path, len(kinds), words)
-    return [frame for frame in frames if kind_key(frame) == magnitudes[0]]
+    note = f"{path}: the file holds {len(kinds)} kinds of image ({words}); the magnitude is read"
+    return [frame for frame in frames if kind_key(frame) == magnitudes[0]], [note]

@@ -36,17 +36,22 @@ def read_stack(stack: DicomStack) -> StoredScan:
     """
     if stack.photometric == "MONOCHROME1":
         logger.warning("%s: MONOCHROME1, so low values are shown bright; the values are kept as stored", stack.files[0])
+    for note in stack.notes:
+        logger.warning("%s", note)
     count = len(stack.frames[0])
-    voxels = np.empty((count, len(stack.frames), stack.rows, stack.columns), dtype=np.float32)
+    voxels: np.ndarray | None = None
     wanted: dict[Path, list[tuple[int, int, Frame]]] = {}
     for k, row in enumerate(stack.frames):
         for t, frame in enumerate(row):
             wanted.setdefault(frame.path, []).append((k, t, frame))
     for path, frames in wanted.items():
         planes = _planes(path, stack)
+        if voxels is None:  # not before a file has kept what its header promises
+            voxels = np.empty((count, len(stack.frames), stack.rows, stack.columns), dtype=np.float32)
         for k, t, frame in frames:
             # float64 for the product, so that it is rounded once
             voxels[t, k] = planes[frame.number] * np.float64(frame.slope) + np.float64(frame.intercept)
+    assert voxels is not None  # a stack has a file
     array = voxels.transpose(3, 2, 1, 0)
     return StoredScan(
         array=array[..., 0] if count == 1 else array,

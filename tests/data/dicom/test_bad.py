@@ -91,6 +91,11 @@ CASES: dict[str, tuple[Layout, Change, str]] = {
         _at(1, _compressed("1.2.840.10008.1.2.5")),
         r"0005\.dcm: the pixels cannot be decoded",
     ),
+    "more frames than any compression holds": (
+        SIX,
+        _at(1, lambda data: [_compressed("1.2.840.10008.1.2.5")(data), _set(NumberOfFrames=10**9, FrameTime=1)(data)]),
+        r"IM-003-0005\.dcm: the header promises 60000000000 bytes of pixels",
+    ),
     "32 bits": (SIX, _at(1, _set(BitsAllocated=32)), "32 bits a pixel"),
     "mosaic": (SIX, _at(1, _set(ImageType=["ORIGINAL", "PRIMARY", "M", "MOSAIC"])), "a mosaic of all slices"),
     "phase missing": (
