@@ -197,7 +197,7 @@ def write_enhanced(
             for n, frame_type in enumerate(frame_types):
                 planes.append(stored[:, :, k, t].T + (7 if n else 0))
                 groups.append(_groups(layout, k, t, frame_type, n))
-    data.SharedFunctionalGroupsSequence = Items([_shared(layout)])
+    data.SharedFunctionalGroupsSequence = Items([_groups_of_all(layout)])
     data.PerFrameFunctionalGroupsSequence = Items(groups)
     data.NumberOfFrames = len(planes)
     _pixels(data, np.stack(planes).astype(layout.dtype), ExplicitVRLittleEndian)
@@ -327,13 +327,13 @@ def _groups(layout: Layout, k: int, t: int, frame_type: Sequence[str], kind: int
     return group
 
 
-def _shared(layout: Layout) -> Dataset:
-    shared, measures = Dataset(), Dataset()
+def _groups_of_all(layout: Layout) -> Dataset:
+    groups, measures = Dataset(), Dataset()
     measures.PixelSpacing = [_decimal(layout.spacing[1]), _decimal(layout.spacing[0])]
     measures.SliceThickness = _decimal(layout.spacing[2])
     measures.SpacingBetweenSlices = _decimal(layout.spacing[2])
-    shared.PixelMeasuresSequence = Items([measures])
-    return shared
+    groups.PixelMeasuresSequence = Items([measures])
+    return groups
 
 
 def _pixels(data: Dataset, planes: np.ndarray, syntax: str) -> None:

@@ -139,7 +139,7 @@ def enhanced_frames(header: Any, path: Path, number_of_frames: int) -> tuple[Fra
         InputError: where the groups are not there for each frame, or say no place.
     """
     whole = Fields(header, path)
-    shared = whole.item("SharedFunctionalGroupsSequence")
+    common_groups = whole.item("SharedFunctionalGroupsSequence")
     groups = header.get("PerFrameFunctionalGroupsSequence") or []
     if len(groups) != number_of_frames:
         raise InputError(
@@ -149,7 +149,7 @@ def enhanced_frames(header: Any, path: Path, number_of_frames: int) -> tuple[Fra
     image_type = whole.texts("ImageType")
     frames = []
     for number, group in enumerate(groups):
-        fields = Fields(list(_items([group, shared])), path)
+        fields = Fields(list(_items([group, common_groups])), path)
         common = _plane(fields)
         labels = _enhanced_labels(fields)
         labels["instance_number"] = float(number)
