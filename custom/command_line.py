@@ -19,6 +19,7 @@ from monai.bundle import ConfigParser, run
 from monai.utils import ensure_tuple, set_determinism
 
 from custom.errors import UsageError, input_error_in
+from custom.memory import keep_freed_memory
 
 __all__ = ["config_as_run", "finish", "flag", "start"]
 
@@ -29,8 +30,8 @@ def start(seed: int | None = 0, distributed: bool = False) -> None:
     """Prepare the process of a bundle command; the first entry of `initialize` in every config.
 
     Errors of the user are reported in words from here on; a misspelt key on the command line is one. The random
-    generators of Python, numpy and torch are set. With `distributed` the process joins those that torchrun started:
-    NCCL where there are GPUs, gloo elsewhere; only the first one logs.
+    generators of Python, numpy and torch are set, and freed memory is kept for the next buffer. With `distributed` the
+    process joins those that torchrun started: NCCL where there are GPUs, gloo elsewhere; only the first one logs.
 
     Args:
         seed: of all random generators; None leaves them alone.
@@ -40,6 +41,7 @@ def start(seed: int | None = 0, distributed: bool = False) -> None:
         UsageError: for a misspelt key; for `distributed` without torchrun.
     """
     sys.excepthook = _report
+    keep_freed_memory()
     _check_keys(sys.argv)
     if distributed and not dist.is_initialized():
         if "RANK" not in os.environ:

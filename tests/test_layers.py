@@ -12,6 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "custom"
 # From the bottom up; a package may import those of lower rank and itself.
 RANK = {
     "errors": 0,
+    "memory": 0,
     "kspace": 1,
     "degradations": 2,
     "networks": 2,
