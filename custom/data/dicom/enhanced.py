@@ -31,13 +31,31 @@ _RENEWED = (
     "PlaneOrientationSequence",
     "PlanePositionSequence",
 )
-# Of the acquisition alone: a DERIVED image may not have them (PS3.3 C.8.13.4, C.7.6.18.2).
+# Modules of an ORIGINAL image alone: MR Pulse Sequence (PS3.3 C.8.13.4) and Bulk Motion Synchronization (C.7.6.18.3).
+# The source, to which every frame refers, has them.
 _ORIGINAL_ONLY = (
+    "ArterialSpinLabelingContrast",
     "BulkMotionCompensationTechnique",
     "BulkMotionSignalSource",
     "BulkMotionStatus",
     "CoverageOfKSpace",
     "EchoPlanarPulseSequence",
+    "EchoPulseSequence",
+    "GeometryOfKSpaceTraversal",
+    "MRAcquisitionType",
+    "MultiPlanarExcitation",
+    "MultipleSpinEcho",
+    "NumberOfKSpaceTrajectories",
+    "OversamplingPhase",
+    "PhaseContrast",
+    "PulseSequenceName",
+    "RectilinearPhaseEncodeReordering",
+    "SaturationRecovery",
+    "SegmentedKSpaceTraversal",
+    "SpectrallySelectedSuppression",
+    "SteadyStatePulseSequence",
+    "TimeOfFlightContrast",
+    "VelocityEncodingAcquisitionSequence",
 )
 # Kind of extra axis -> the element that runs along it and the functional group that holds it.
 _AXIS_POINTERS = {
