@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from custom.data.intensity import intensity_scale
 from custom.data.slices import slices_to_volume, volume_to_slices
 from custom.degradations import Degradation
+from custom.errors import UsageError
 
 __all__ = ["PatchPairs", "VolumePair"]
 
@@ -22,12 +23,34 @@ class PatchPairs:
     high-resolution `(B, 1, *patch)` of the middle channel. Voxels at the patch's edge see their true neighbours,
     because the border is what the degradation reads; the low-resolution grid begins at the patch.
 
+    A network that has only ever seen one blur takes every image for one of that blur, and undoes what is not there:
+    scans that are sharper than those of its training come back as noise. `others` are degradations of the same grid
+    that take turns with the first, with noise on their images, so that it learns to look.
+
     Args:
         degradation: on as many axes as a patch has. One that reads the whole image takes the patch as the image.
+        others: milder degradations with its grid.
+        share: part of the batches that are made by one of the others, drawn by torch's generator.
+        noise: largest standard deviation of the Gaussian noise on images of the others, in units of the image.
+
+    Raises:
+        UsageError: for others of another grid or that read further, a share that is none, or negative noise.
     """
 
-    def __init__(self, degradation: Degradation) -> None:
+    def __init__(
+        self, degradation: Degradation, others: Sequence[Degradation] = (), share: float = 0.5, noise: float = 0.0
+    ) -> None:
+        border = degradation.border or ()
+        for other in others:
+            theirs = other.border or ()
+            if other.grid != degradation.grid or any(o > b for o, b in zip(theirs, border, strict=True)):
+                raise UsageError(f"others: {other} has another grid than {degradation}, or reads further")
+        if not 0 <= share <= 1 or noise < 0:
+            raise UsageError(f"share is {share}, a part from 0 to 1; noise is {noise}, 0 or more")
         self.degradation = degradation
+        self.others = list(others)
+        self.share = share
+        self.noise = noise
 
     def __call__(
         self, batchdata: Mapping[str, Tensor], device: torch.device, non_blocking: bool = False, **kwargs: Any
@@ -35,7 +58,7 @@ class PatchPairs:
         """Make the pair on `device`."""
         hr = batchdata["label"].to(device, non_blocking=non_blocking)
         with torch.no_grad():
-            lr = self.degradation(hr)
+            lr = self._degraded(hr)
         middle = hr.shape[1] // 2
         hr = hr[:, middle : middle + 1]
         for axis, (width, scale) in enumerate(
@@ -44,6 +67,14 @@ class PatchPairs:
             hr = hr.narrow(axis, width, hr.shape[axis] - 2 * width)
             lr = lr.narrow(axis, width // scale, lr.shape[axis] - 2 * (width // scale))
         return lr, hr
+
+    def _degraded(self, hr: Tensor) -> Tensor:
+        if not self.others or float(torch.rand(())) >= self.share:
+            return self.degradation(hr)  # type: ignore[no-any-return]
+        lr: Tensor = self.others[int(torch.randint(len(self.others), ()))](hr)
+        # A standard deviation for each image of the batch.
+        deviation = self.noise * torch.rand(len(lr)).reshape(-1, *[1] * (lr.ndim - 1))
+        return lr + (deviation * torch.randn(lr.shape)).to(lr)
 
 
 class VolumePair:
