@@ -13,7 +13,7 @@ from custom.data.scan import StoredScan, check_scan
 from custom.data.splits import expand_ranges, split_by_fractions
 from custom.data.synthetic_cine import synthetic_cine_folder
 from custom.data.vgg_weights import load_vgg
-from custom.data.weights import choose_checkpoint, load_weights, read_checkpoint, save_checkpoint
+from custom.data.weights import choose_checkpoint, load_models, load_weights, read_checkpoint, save_checkpoint
 from custom.data.writers import check_output_dir, result_path, result_paths, write_dicom_scan, write_scan
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "known_manifests",
     "list_scans",
     "load_manifest",
+    "load_models",
     "load_vgg",
     "load_weights",
     "manifest_folder",

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from custom.data.storage import whole_file
 from custom.errors import InputError, MissingFileError
 
-__all__ = ["choose_checkpoint", "load_weights", "read_checkpoint", "save_checkpoint"]
+__all__ = ["choose_checkpoint", "load_models", "load_weights", "read_checkpoint", "save_checkpoint"]
 
 logger = logging.getLogger(__name__)
 
@@ -120,6 +120,23 @@ def load_weights(network: Network, checkpoint: str | Path | None) -> Network:
         )
     network.load_state_dict(content)
     return network
+
+
+def load_models(
+    networks: Mapping[str, Network], bundle_root: str | Path, device: torch.device | str = "cpu"
+) -> dict[str, Network]:
+    """Fill several networks with the weights that a bundle has for them.
+
+    Args:
+        networks: by the names of their files, `models/<name>.pt`.
+        bundle_root: the bundle's folder.
+        device: where they go.
+
+    Raises:
+        InputError: as `load_weights`.
+    """
+    folder = Path(bundle_root) / "models"
+    return {name: load_weights(network, folder / f"{name}.pt").to(device) for name, network in networks.items()}
 
 
 def _architecture(state: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from custom.data.weights import choose_checkpoint, load_weights, read_checkpoint, save_checkpoint
+from custom.data.weights import choose_checkpoint, load_models, load_weights, read_checkpoint, save_checkpoint
 from custom.errors import InputError, MissingFileError
 from custom.networks import ESPCN
 
@@ -120,3 +120,16 @@ def test_weights_of_a_network_with_other_activations_are_refused(tmp_path: Path)
     bare = {k: v for k, v in ESPCN().state_dict().items() if k != "architecture"}
     save_checkpoint(bare, tmp_path / "bare.pt")
     load_weights(ESPCN(), tmp_path / "bare.pt")
+
+
+def test_models_of_a_bundle_are_found_by_their_names(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    saved = {name: _network() for name in ("model_1", "model_2")}
+    for name, network in saved.items():
+        save_checkpoint(network.state_dict(), tmp_path / "models" / f"{name}.pt")
+    loaded = load_models({name: _network() for name in saved}, tmp_path)
+    assert list(loaded) == list(saved)
+    for name, network in saved.items():
+        assert torch.equal(loaded[name].weight, network.weight)  # type: ignore[arg-type]
+    with pytest.raises(MissingFileError, match=r"model_3\.pt"):
+        load_models({"model_3": _network()}, tmp_path)
