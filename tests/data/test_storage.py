@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from custom.data.storage import replace_file, sha256, whole_file
+from custom.data.storage import replace_file, sha256, whole_file, whole_folder
 from custom.errors import InputError, MissingFileError
 
 
@@ -42,3 +42,44 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
         write_half()
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["scan.nii.gz"]
+
+
+def test_a_folder_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "series"
+
+    def write(content: str, fail: bool = False) -> None:
+        with whole_folder(target, "*.dcm") as temporary:
+            assert not list(temporary.iterdir())
+            (temporary / "1.dcm").write_text(content)
+            if fail:
+                raise OSError(28, "No space left on device")
+
+    with pytest.raises(InputError, match=r"series: cannot be written \(No space left"):
+        write("half", fail=True)
+    assert list(tmp_path.iterdir()) == []
+    write("old")
+    with pytest.raises(InputError, match="No space left"):
+        write("half", fail=True)
+    assert (target / "1.dcm").read_text() == "old"
+    write("new")
+    assert (target / "1.dcm").read_text() == "new"
+    (target / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"notes\.txt"):
+        write("newer")
+    assert (target / "1.dcm").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["series"]
+
+
+def test_a_folder_does_not_replace_a_file_or_a_link(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path)
+    for name in ("file", "link"):
+        with pytest.raises(InputError, match="is not a folder"), whole_folder(tmp_path / name):
+            pass
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_folder_below_a_file_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match="cannot be written"), whole_folder(tmp_path / "file" / "series"):
+        pass
