@@ -21,7 +21,7 @@ from custom.errors import InputError
 __all__ = ["write_enhanced"]
 
 _LARGEST_PIXEL_DATA = 2**32 - 2
-# Groups that are written anew for every frame, and may not be shared any more.
+# Groups that are written anew for every frame, and may not be common to them any more.
 _RENEWED = (
     "DerivationImageSequence",
     "FrameContentSequence",
@@ -88,7 +88,7 @@ def write_enhanced(
         )
     image = header
     sop_class = str(image.SOPClassUID)
-    old_shared = image.get("SharedFunctionalGroupsSequence") or [Dataset()]
+    old_common = image.get("SharedFunctionalGroupsSequence") or [Dataset()]
     old_frames = image.PerFrameFunctionalGroupsSequence
     _set_evidence(image, source, sop_class)
     series.describe(image)
@@ -103,17 +103,17 @@ def write_enhanced(
     pointers = [("StackID", "FrameContentSequence"), ("InStackPositionNumber", "FrameContentSequence")]
     pointers += [_AXIS_POINTERS[source.frame_axis]] if volume.frames > 1 else []
     _set_dimensions(image, pointers)
-    shared = copy.deepcopy(old_shared[0])
-    shared_renewed = {keyword: shared.get(keyword) for keyword in _RENEWED}
+    common = copy.deepcopy(old_common[0])
+    common_renewed = {keyword: common.get(keyword) for keyword in _RENEWED}
     for keyword in _RENEWED:
-        if keyword in shared:
-            delattr(shared, keyword)
-    image.SharedFunctionalGroupsSequence = DicomSequence([shared])
+        if keyword in common:
+            delattr(common, keyword)
+    image.SharedFunctionalGroupsSequence = DicomSequence([common])
     groups = []
     for moment in range(volume.frames):
         for index in range(volume.slices):
             group = copy.deepcopy(old_frames[volume.origins[index][moment].number])
-            for keyword, value in shared_renewed.items():
+            for keyword, value in common_renewed.items():
                 if value is not None and keyword not in group:
                     setattr(group, keyword, copy.deepcopy(value))
             _renew(group, volume, index, moment, source.frame_axis, series, sop_class)

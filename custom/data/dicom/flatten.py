@@ -70,7 +70,7 @@ _ENHANCED_ONLY = (
 
 
 def frame_groups(header: Dataset, number: int) -> list[Dataset]:
-    """Return the items of a frame's functional groups, its own before the shared ones."""
+    """Return the items of a frame's functional groups, its own before the common ones."""
     groups = [
         *header.get("PerFrameFunctionalGroupsSequence", [])[number : number + 1],
         *header.get("SharedFunctionalGroupsSequence", [])[:1],
