@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,15 +9,35 @@ from typing import Any
 
 import nibabel as nib
 import pytest
+import safetensors.torch
+import torch
 from bundle_cases import BUNDLES, CASES, BundleCase, Command
 from monai.bundle import ConfigWorkflow
 from tiny_scans import AFFINE, tiny_volume
+
+from custom.data.vgg_weights import vgg_variable
+from custom.networks import VGG
 
 
 @pytest.fixture(scope="session")
 def tracking_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     """One store for all commands of a test process: making one takes seconds."""
     return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlruns.db"
+
+
+@pytest.fixture(scope="session")
+def vgg_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of a VGG16 that was never trained, as far as the configs use it."""
+    path = tmp_path_factory.mktemp("vgg") / "vgg16.safetensors"
+    torch.manual_seed(0)
+    safetensors.torch.save_file(VGG("vgg16", ["block2_conv2"]).state_dict(), path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _vgg_weights(vgg_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Perceptual losses need no download."""
+    monkeypatch.setenv(vgg_variable("vgg16"), str(vgg_file))
 
 
 @pytest.fixture
@@ -54,8 +73,13 @@ def case(request: pytest.FixtureRequest) -> BundleCase:
 
 @pytest.fixture
 def command(case: BundleCase, run_bundle: Command) -> Command:
-    """Run a command of the bundle: `command("training", "train", max_epochs=2)`."""
-    return functools.partial(run_bundle, case.name)
+    """Run a command of the bundle; "train" stands for its case's `training`: `command("training", "train", seed=2)`."""
+
+    def run(run_id: str, *names: str, **keys: Any) -> ConfigWorkflow:
+        files = [file for name in names for file in (case.training if name == "train" else (name,))]
+        return run_bundle(case.name, run_id, *files, **keys)
+
+    return run
 
 
 @pytest.fixture
