@@ -70,7 +70,7 @@ class PatchPairs:
 
     def _degraded(self, hr: Tensor) -> Tensor:
         if not self.others or float(torch.rand(())) >= self.share:
-            return self.degradation(hr)  # type: ignore[no-any-return]
+            return self.degradation(hr)
         lr: Tensor = self.others[int(torch.randint(len(self.others), ()))](hr)
         # A standard deviation for each image of the batch.
         deviation = self.noise * torch.rand(len(lr)).reshape(-1, *[1] * (lr.ndim - 1))

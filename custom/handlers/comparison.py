@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from ignite.engine import Engine, Events
@@ -144,6 +144,7 @@ class ComparisonTable:
             all tables and pictures after the evaluator's network.
         references: methods besides cubic from which the paired differences of all others are given.
         pictures: whether to draw pictures.
+        zoom: what their crop shows, "detail" or "centre".
         zscore: whether to add the columns "psnr_zscore" and "ssim_zscore"; see `custom.metrics.zscore_metrics`.
         lattice: whether to add the column "checkerboard"; see `custom.metrics.checkerboard`.
     """
@@ -161,6 +162,7 @@ class ComparisonTable:
         networks: Mapping[str, torch.nn.Module] | None = None,
         references: Sequence[str] = (),
         pictures: bool = True,
+        zoom: Literal["detail", "centre"] = "detail",
         zscore: bool = False,
         lattice: bool = False,
     ) -> None:
@@ -183,6 +185,7 @@ class ComparisonTable:
         self.networks = dict(networks or {})
         self.references = (REFERENCE, *references)
         self.pictures = pictures
+        self.zoom = zoom
         self.zscore = zscore
         self.lattice = lattice
         self._lpips_weights = lpips_weights
@@ -263,6 +266,7 @@ class ComparisonTable:
             affine=item.affine,
             slice_axis=self.slice_axis,
             title=item.subject,
+            zoom=self.zoom,
         )
 
     def _origin(self, engine: Engine) -> dict[str, Any]:

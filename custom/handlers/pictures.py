@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -23,6 +23,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from custom.data.storage import whole_file
+from custom.errors import UsageError
 from custom.handlers.planes import Plane, foreground_box, plane_of
 
 __all__ = ["comparison_picture", "detail_box", "frame_title", "picture_name"]
@@ -59,15 +60,16 @@ def comparison_picture(
     affine: NDArray[np.float64] | None = None,
     slice_axis: int = -1,
     title: str = "",
+    zoom: Literal["detail", "centre"] = "detail",
     font_size: float = 9.0,
     dpi: int = 150,
 ) -> Path:
     """Draw HR and the methods side by side, a zoomed crop, and error maps on one scale; write a PNG.
 
-    The zoom is where HR has most detail within the foreground; the errors of the methods have no say in it. A volume
-    is shown in the slice in the middle of the foreground, and in the two planes across it; of several frames the first
-    is shown, which the title says. With an affine, planes are
-    upright (superior or anterior up) with the patient's right, or front, at the left, and voxels have their shape.
+    The errors of the methods have no say in where the zoom is. A volume is shown in the slice in the middle of the
+    foreground, and in the two planes across it; of several frames the first is shown, which the title says. With an
+    affine, planes are upright (superior or anterior up) with the patient's right, or front, at the left, and voxels
+    have their shape.
 
     Args:
         path: of the PNG; folders are made.
@@ -78,6 +80,8 @@ def comparison_picture(
         affine: voxel to world (RAS+, mm), 4 x 4.
         slice_axis: the spatial axis across the main plane.
         title: printed above, for example the subject.
+        zoom: what the crop shows: "detail", where HR has most of it within the foreground, or the "centre" of the
+            foreground, which is what a scan was planned on.
         font_size: in points; panels keep their size.
         dpi: dots an inch.
 
@@ -85,11 +89,14 @@ def comparison_picture(
         The path.
 
     Raises:
+        UsageError: for an unknown `zoom`.
         InputError: if the file cannot be written.
     """
+    if zoom not in ("detail", "centre"):
+        raise UsageError(f"zoom is {zoom!r}; choose detail or centre")
     arrays = {"HR": _array(hr), **{name: _array(image) for name, image in images.items()}}
     inside = np.ones(arrays["HR"].shape, bool) if mask is None else _array(mask) > 0
-    figure = _draw(arrays, scores, inside, affine, slice_axis, frame_title(title, hr), hr.shape[1], font_size)
+    figure = _draw(arrays, scores, inside, affine, slice_axis, frame_title(title, hr), hr.shape[1], zoom, font_size)
     path = Path(path)
     with whole_file(path) as temporary:
         figure.savefig(temporary, format="png", dpi=dpi, facecolor=_BACKGROUND)
@@ -139,6 +146,7 @@ def _draw(
     slice_axis: int,
     title: str,
     frames: int,
+    zoom_on: str,
     font_size: float,
 ) -> Figure:
     hr = arrays["HR"]
@@ -156,7 +164,11 @@ def _draw(
     shown_planes = [(planes[0], view), *((plane, foreground_box(plane.cut(inside))) for plane in planes[1:])]
     side = max(8, min(*body.shape, round(min(main["HR"][view].shape) * 0.28)))
     side = min(side, *body.shape)
-    corner = detail_box(main["HR"], body, side)
+    if zoom_on == "detail":
+        corner = detail_box(main["HR"], body, side)
+    else:
+        middle = [(part.start + part.stop - side) // 2 for part in view]
+        corner = (min(max(middle[0], 0), body.shape[0] - side), min(max(middle[1], 0), body.shape[1] - side))
     zoom = (slice(corner[0], corner[0] + side), slice(corner[1], corner[1] + side))
     errors = {name: np.abs(image - main["HR"]) for name, image in main.items() if name != "HR"}
     limit = float(max(np.quantile(error[view], 0.995) for error in errors.values())) or 1.0

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from custom.errors import InputError
+from custom.errors import InputError, UsageError
 from custom.handlers import pictures
 from custom.handlers.pictures import comparison_picture, detail_box, picture_name
 
@@ -80,6 +80,17 @@ def test_panels_show_what_they_say(tmp_path, drawn):
     hr = np.asarray(grey[0].get_array())
     for image, factor in zip(errors[:3], (0.8, 0.9, 0.95), strict=True):
         assert np.asarray(image.get_array()) == pytest.approx(hr * (1 - factor), abs=1e-6)
+
+
+def test_the_zoom_is_at_the_centre_when_that_is_asked_for(tmp_path, drawn):
+    given_ = arguments((60, 80))
+    comparison_picture(tmp_path / "s.png", **given_, zoom="centre")
+    grey = [axes.images[0] for axes in drawn[0].axes if axes.images and axes.images[0].get_cmap().name == "gray"]
+    whole, crop = np.asarray(grey[0].get_array()), np.asarray(grey[1].get_array())
+    rows, columns = (slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(whole.shape, crop.shape, strict=True))
+    np.testing.assert_array_equal(crop, whole[rows, columns])
+    with pytest.raises(UsageError, match="corner"):
+        comparison_picture(tmp_path / "t.png", **given_, zoom="corner")
 
 
 def test_an_affine_turns_the_volume_and_gives_voxels_their_shape(tmp_path, drawn):
