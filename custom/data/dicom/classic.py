@@ -35,7 +35,7 @@ def write_classic(
     series: DerivedSeries,
     folder: Path,
 ) -> None:
-    """Write `IM-0001.dcm` and so on into a folder, the frames of one slice after each other.
+    """Write `IM-0001.dcm` and so on into a folder, numbered in the order of the source's InstanceNumbers.
 
     Args:
         volume: what is written.
@@ -46,9 +46,10 @@ def write_classic(
     origins = [frame for row in volume.origins for frame in row]
     multiframe = any(frame.number > 0 for frame in origins)
     digits = max(4, len(str(volume.slices * volume.frames)))
+    numbers = _numbers(volume)
     for index in range(volume.slices):
         for moment in range(volume.frames):
-            number = index * volume.frames + moment + 1
+            number = numbers[index, moment]
             origin = volume.origins[index][moment]
             image = header(origin)
             sop_class = str(image.get("SOPClassUID", MR_IMAGE_STORAGE))
@@ -68,6 +69,22 @@ def write_classic(
             set_rescale(image, volume.rescales[index][moment])
             set_pixels(image, volume.stored(index, moment))
             save(image, folder / f"IM-{number:0{digits}d}.dcm")
+
+
+def _numbers(volume: DerivedVolume) -> dict[tuple[int, int], int]:
+    """Number slices and frames from 1 as the source does, so that a viewer shows them in the accustomed order.
+
+    Where the source has no numbers, or one for several images, the frames of one slice follow each other.
+    """
+    places = [(index, moment) for index in range(volume.slices) for moment in range(volume.frames)]
+    own = {place: volume.origins[place[0]][place[1]].labels.get("instance_number") for place in places}
+    origins = {(frame.path, frame.number) for row in volume.origins for frame in row}
+    values = {place: value for place, value in own.items() if value is not None}
+    if len(values) == len(places) and len(set(values.values())) == len(origins):
+        # Several slices of the result may have one origin: they follow each other in its direction.
+        direction = -1 if values[places[0]] > values[volume.slices - 1, 0] else 1
+        places.sort(key=lambda place: (values[place], direction * place[0]))
+    return {place: number for number, place in enumerate(places, start=1)}
 
 
 def set_rescale(item: Dataset, rescale: Rescale) -> None:

@@ -349,3 +349,20 @@ def test_provenance_of_a_bundle(tmp_path: Path) -> None:
     metadata.write_text("[]")
     with pytest.raises(InputError, match="mend it"):
         bundle_provenance(tmp_path)
+
+
+@pytest.mark.parametrize("enhanced", [False, True])
+def test_images_are_numbered_in_the_order_of_the_source(tmp_path: Path, enhanced: bool) -> None:
+    """Slices of made-up series are numbered backwards; the two that one slice becomes keep to that."""
+    layout = Layout(shape=(4, 3, 3), frames=2)
+    source = stack_of(_source(tmp_path, layout, enhanced))
+    scan = read_stack(source)
+    array, affine = _enlarged(scan.array, scan.affine, (1, 1, 2))
+    written = write_dicom(array, affine, source, tmp_path / "out", form="classic", provenance=PROVENANCE)
+    images = [pydicom.dcmread(file) for file in sorted(written.iterdir())]
+    assert [image.InstanceNumber for image in images] == list(range(1, 13))
+    # The last slice comes first; in the classic series its last phase, in the Enhanced file its first.
+    moments = (0, 1) if enhanced else (1, 0)
+    expected = [(7 + 4 * k + d, layout.frame_value(t, k)) for k in (2, 1, 0) for t in moments for d in (1, -1)]
+    found = [(float(image.ImagePositionPatient[2]), float(image.TriggerTime)) for image in images]
+    np.testing.assert_allclose(found, expected)
