@@ -1,0 +1,165 @@
+"""What cardiac_mri_srresnet alone has: cines in every form, its tables, and what it refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pydicom
+import pytest
+from bundle_cases import Command
+from dicom_files import OBLIQUE, Layout, write_classic
+from PIL import Image
+from pydicom.dataset import Dataset
+from scipy import ndimage
+from tiny_scans import AFFINE, tiny_volume
+
+from custom.data import field_of_view_corners
+
+BUNDLE = "cardiac_mri_srresnet"
+# Columns, rows, slices and phases differ, so that no two axes can be taken for each other.
+COLUMNS, ROWS, SLICES, PHASES = 14, 12, 3, 4
+CINE = Layout(
+    shape=(COLUMNS, ROWS, SLICES), frames=PHASES, orientation=OBLIQUE, spacing=(1.25, 1.5, 8.0), dtype="int16"
+)
+
+
+def tiny_cine(seed: int, shape: tuple[int, int, int] = (24, 26, 2), phases: int = 4) -> np.ndarray:
+    """Paint a bright pool of another size in each phase in a dim textured body: (x, y, slice, phase).
+
+    Smooth, as the network's inputs are: it sharpens, and what is sharp already it would make much too sharp.
+    """
+    body = tiny_volume(seed, shape)
+    i, j = (np.linspace(-1, 1, n) for n in shape[:2])
+    radius = np.hypot(i[:, None], j)[:, :, None]
+    frames = [
+        np.where(radius < 0.5 - 0.05 * (2 * phase % (phases + 1)), 1800 + 0.1 * body, 0.3 * body)
+        for phase in range(phases)
+    ]
+    return ndimage.gaussian_filter(np.stack(frames, axis=-1), (1, 1, 0, 0)).astype(np.float32)
+
+
+def save_cine(path: Path, array: np.ndarray, seconds: float = 0.04) -> None:
+    image = nib.Nifti1Image(array, AFFINE)
+    image.header.set_xyzt_units("mm", "sec")
+    image.header["pixdim"][4] = seconds
+    nib.save(image, path)
+
+
+@pytest.fixture
+def dicom_cine(tmp_path: Path) -> Path:
+    """A cine series of 3 slices by 4 phases, alone in the folder `sax`, with a heart in it."""
+    cine = tiny_cine(3, (COLUMNS, ROWS, SLICES), PHASES)
+
+    def change(data: Dataset, k: int, t: int) -> Dataset:
+        data.PatientName, data.PatientID, data.StudyID = "Heart^Test", "H-7", "41"
+        data.PixelData = cine[:, :, k, t].T.astype("<i2").tobytes()
+        return data
+
+    write_classic(tmp_path / "in" / "sax", CINE, description="cine_sax", change=change)
+    return tmp_path / "in" / "sax"
+
+
+def infer(run_bundle: Command, source: Path, out: Path, **keys: object) -> None:
+    run_bundle(BUNDLE, "inference", "inference", input=str(source), output_dir=str(out), **keys)
+
+
+def lowered(array: np.ndarray) -> np.ndarray:
+    """Make an input of a result again: blocks of 4 by 4 of the first two axes averaged, and blurred."""
+    rows, columns, *rest = array.shape
+    small = array.reshape(rows // 4, 4, columns // 4, 4, *rest).mean((1, 3))
+    return ndimage.gaussian_filter(small, (1, 1, *(0 for _ in rest)))
+
+
+def test_a_4d_cine_keeps_its_place_and_its_times(run_bundle: Command, tmp_path: Path) -> None:
+    source = tmp_path / "cine.nii.gz"
+    save_cine(source, tiny_cine(1))
+    infer(run_bundle, source, tmp_path / "out")
+    before, after = nib.load(source), nib.load(tmp_path / "out" / "cine_sr.nii.gz")
+    assert after.shape == (96, 104, 2, 4)
+    zooms = [image.header.get_zooms() for image in (before, after)]
+    np.testing.assert_allclose(zooms[1], np.divide(zooms[0], (4, 4, 1, 1)), rtol=1e-5)
+    assert after.header.get_xyzt_units() == ("mm", "sec")
+    corners = [field_of_view_corners(image.shape[:3], image.affine) for image in (before, after)]
+    np.testing.assert_allclose(*corners, atol=1e-3)
+    # Each phase and slice is itself enlarged: it is nearest to its own source.
+    small = lowered(after.get_fdata()).reshape(24, 26, -1)
+    large = before.get_fdata().reshape(24, 26, -1)
+    apart = np.abs(small[..., :, None] - large[..., None, :]).mean((0, 1))
+    assert apart.argmin(axis=1).tolist() == list(range(8))
+
+
+def test_a_single_slice_is_enlarged(run_bundle: Command, tmp_path: Path) -> None:
+    for name, array in (("flat", tiny_cine(1)[:, :, 0, 0]), ("thin", tiny_cine(1)[:, :, :1, 0])):
+        nib.save(nib.Nifti1Image(array, AFFINE), tmp_path / f"{name}.nii.gz")
+        infer(run_bundle, tmp_path / f"{name}.nii.gz", tmp_path / "out")
+        after = nib.load(tmp_path / "out" / f"{name}_sr.nii.gz").get_fdata()
+        assert after.shape == (96, 104, *array.shape[2:])
+        assert np.abs(lowered(after) - array).mean() < 0.1 * array.mean()
+
+
+def test_a_folder_of_pictures_gives_pictures(run_bundle: Command, tmp_path: Path) -> None:
+    cine = tiny_cine(2)
+    frames = [(cine[:, :, 0, phase] / 16).astype(np.uint8) for phase in range(3)]
+    (tmp_path / "in").mkdir()
+    for number, frame in enumerate(frames, start=1):
+        Image.fromarray(frame).save(tmp_path / "in" / f"IM-{number:04d}.png")
+    infer(run_bundle, tmp_path / "in", tmp_path / "out")
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [f"IM-{n:04d}_sr.png" for n in (1, 2, 3)]
+    for number, frame in enumerate(frames, start=1):
+        picture = Image.open(tmp_path / "out" / f"IM-{number:04d}_sr.png")
+        assert (picture.mode, picture.size) == ("L", (104, 96))
+        assert np.abs(lowered(np.asarray(picture, dtype=float)) - frame).mean() < 0.05 * frame.max()
+
+
+def test_a_dicom_cine_becomes_a_dicom_cine(run_bundle: Command, dicom_cine: Path, tmp_path: Path) -> None:
+    infer(run_bundle, dicom_cine, tmp_path / "out")
+    before = [pydicom.dcmread(path) for path in sorted(dicom_cine.iterdir())]
+    after = [pydicom.dcmread(path) for path in sorted((tmp_path / "out" / "sax_sr").iterdir())]
+    assert len(after) == SLICES * PHASES
+    normal = np.cross(OBLIQUE[:3], OBLIQUE[3:])
+
+    def place(image: Dataset) -> tuple[int, float]:
+        return round(float(np.dot(image.ImagePositionPatient, normal)) / 8.0), float(image.TriggerTime)
+
+    source = {place(image): image for image in before}
+    assert {place(image) for image in after} == set(source)
+    for image in after:
+        origin = source[place(image)]
+        for keyword in ("PatientName", "PatientID", "StudyID", "StudyInstanceUID", "FrameOfReferenceUID", "EchoTime"):
+            assert image[keyword].value == origin[keyword].value
+        assert image.SeriesInstanceUID != origin.SeriesInstanceUID
+        assert (image.Rows, image.Columns) == (4 * ROWS, 4 * COLUMNS)
+        np.testing.assert_allclose(image.PixelSpacing, np.divide(origin.PixelSpacing, 4), rtol=1e-6)
+        np.testing.assert_allclose(image.ImageOrientationPatient, OBLIQUE, atol=1e-6)
+        # The first pixel is smaller, so its middle lies nearer to the corner that it shares with the source's.
+        inwards = 0.375 * (1.25 * np.array(OBLIQUE[:3]) + 1.5 * np.array(OBLIQUE[3:]))
+        moved = np.subtract(image.ImagePositionPatient, origin.ImagePositionPatient)
+        np.testing.assert_allclose(moved, -inwards, atol=1e-4)
+        small = lowered(image.pixel_array * float(image.RescaleSlope) + float(image.RescaleIntercept))
+        assert np.abs(small - origin.pixel_array).mean() < 0.15 * origin.pixel_array.mean()
+    assert len({image.SOPInstanceUID for image in after}) == len(after)
+    assert sorted(image.InstanceNumber for image in after) == list(range(1, len(after) + 1))
+    orders = [[place(i) for i in sorted(images, key=lambda i: i.InstanceNumber)] for images in (before, after)]
+    assert orders[0] == orders[1]
+
+
+def test_a_dicom_cine_as_nifti_overlays_its_input(run_bundle: Command, dicom_cine: Path, tmp_path: Path) -> None:
+    infer(run_bundle, dicom_cine, tmp_path / "out", output_format="nifti")
+    after = nib.load(tmp_path / "out" / "sax_sr.nii.gz")
+    assert after.shape == (4 * COLUMNS, 4 * ROWS, SLICES, PHASES)
+    np.testing.assert_allclose(after.header.get_zooms()[:3], (1.25 / 4, 1.5 / 4, 8.0), rtol=1e-5)
+    unit = {"sec": 1000.0, "msec": 1.0}[after.header.get_xyzt_units()[1]]
+    assert after.header.get_zooms()[3] * unit == pytest.approx(40.0)
+    voxels = after.get_fdata()
+    for path in sorted(dicom_cine.iterdir()):
+        image = pydicom.dcmread(path)
+        k = round(float(np.dot(np.subtract(image.ImagePositionPatient, CINE.origin), CINE.normal)) / 8.0)
+        t = round((float(image.TriggerTime) - CINE.frame_value(0, k)) / 40.0)
+        # The middle of a pixel (i, j) of the source is the middle of a block of the result.
+        for i, j in ((0, 0), (COLUMNS - 1, 0), (5, ROWS - 1)):
+            middle = after.affine @ [4 * i + 1.5, 4 * j + 1.5, k, 1]
+            np.testing.assert_allclose(middle[:3], CINE.world(i, j, k), atol=1e-3)
+        small = lowered(voxels[:, :, k, t])
+        assert np.abs(small - image.pixel_array.T).mean() < 0.15 * image.pixel_array.mean()
