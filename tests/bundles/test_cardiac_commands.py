@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+import sys
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pydicom
 import pytest
-from bundle_cases import Command
+import torch
+from bundle_cases import BUNDLES, Command, table
 from dicom_files import OBLIQUE, Layout, write_classic
+from monai.bundle import ConfigParser, ConfigWorkflow
 from PIL import Image
 from pydicom.dataset import Dataset
 from scipy import ndimage
@@ -108,9 +113,10 @@ def test_a_folder_of_pictures_gives_pictures(run_bundle: Command, tmp_path: Path
     infer(run_bundle, tmp_path / "in", tmp_path / "out")
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [f"IM-{n:04d}_sr.png" for n in (1, 2, 3)]
     for number, frame in enumerate(frames, start=1):
-        picture = Image.open(tmp_path / "out" / f"IM-{number:04d}_sr.png")
-        assert (picture.mode, picture.size) == ("L", (104, 96))
-        assert np.abs(lowered(np.asarray(picture, dtype=float)) - frame).mean() < 0.05 * frame.max()
+        with Image.open(tmp_path / "out" / f"IM-{number:04d}_sr.png") as picture:
+            assert (picture.mode, picture.size) == ("L", (104, 96))
+            pixels = np.asarray(picture, dtype=float)
+        assert np.abs(lowered(pixels) - frame).mean() < 0.05 * frame.max()
 
 
 def test_a_dicom_cine_becomes_a_dicom_cine(run_bundle: Command, dicom_cine: Path, tmp_path: Path) -> None:
@@ -163,3 +169,132 @@ def test_a_dicom_cine_as_nifti_overlays_its_input(run_bundle: Command, dicom_cin
             np.testing.assert_allclose(middle[:3], CINE.world(i, j, k), atol=1e-3)
         small = lowered(voxels[:, :, k, t])
         assert np.abs(small - image.pixel_array.T).mean() < 0.15 * image.pixel_array.mean()
+
+
+SUBJECTS = ("heart-1", "heart-2", "heart-3", "heart-4")
+SPLIT = {"by": "list", "train": ["heart-1"], "validation": ["heart-2"], "test": ["heart-3", "heart-4"]}
+SHORT = {"max_epochs": 1, "patches_per_epoch": 8, "batch_size": 4, "patch_size": [16, 16]}
+
+
+def write_manifest(path: Path, source: str, /, **changes: object) -> str:
+    """Write a manifest of the package with changes; return its path."""
+    manifest = json.loads((BUNDLES.parent / "data_manifests" / f"{source}.json").read_text())
+    path.write_text(json.dumps({**manifest, **changes}))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def cines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Four hearts as 4D NIfTI with a manifest of three splits, as keys of a command."""
+    folder = tmp_path_factory.mktemp("cines")
+    for number, subject in enumerate(SUBJECTS):
+        save_cine(folder / f"{subject}_sa.nii.gz", tiny_cine(number, (32, 34, 2)))  # 32 is the least for a lattice
+    manifest = write_manifest(folder / "cines.json", "sample_cardiac_cine", name="cines", split=SPLIT)
+    return {"dataset_dir": str(folder), "data_manifest": manifest}
+
+
+def figures(rows: list[dict[str, str]], column: str) -> dict[tuple[str, str], float]:
+    return {(row["subject"], row["method"]): float(row[column]) for row in rows}
+
+
+def test_a_cine_is_trained_on_and_evaluated(run_bundle: Command, cines: dict[str, str], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run_bundle(BUNDLE, "training", "train", "model_6", output_dir=str(out), **cines, **SHORT)
+    run_bundle(
+        BUNDLE, "evaluating", "train", "evaluate", "model_6", output_dir=str(out), zscore="true", **cines, **SHORT
+    )
+    methods = ["nearest", "linear", "cubic", "zero_filled", "model"]
+    rows = table(out / "metrics.csv")
+    assert [(row["subject"], row["method"]) for row in rows] == [(s, m) for s in SUBJECTS[2:] for m in methods]
+    for column in ("psnr", "ssim", "mae", "hfen", "consistency", "psnr_zscore", "ssim_zscore", "checkerboard"):
+        assert np.isfinite(list(figures(rows, column).values())).all(), column
+    cine = table(out / "cine.csv")
+    assert {row["method"] for row in cine} == {*methods, "truth"}
+    assert {(row["subject"], row["slice"], row["frames"]) for row in cine} == {
+        (subject, number, "4") for subject in SUBJECTS[2:] for number in "01"
+    }
+    for column in ("flicker", "change", "largest_area", "smallest_area"):
+        assert np.isfinite([float(row[column]) for row in cine]).all(), column
+    assert {float(row["flicker"]) for row in cine if row["method"] == "truth"} == {0.0}
+    assert all(float(row["change"]) > 0.1 for row in cine if row["method"] == "truth")
+    summary = json.loads((out / "cine.json").read_text())
+    assert summary["subjects"] == list(SUBJECTS[2:])
+    assert all(method in (out / "cine.md").read_text() for method in methods)
+    names = {f"{subject}{ending}.png" for subject in SUBJECTS[2:] for ending in ("", "_m_mode")}
+    assert {path.name for path in (out / "pictures").iterdir()} == names
+    for name in names:
+        with Image.open(out / "pictures" / name) as picture:
+            assert picture.size[0] > 300
+
+
+def test_z_scores_are_asked_for(run_bundle: Command, cines: dict[str, str], tmp_path: Path) -> None:
+    run_bundle(BUNDLE, "evaluating", "train", "evaluate", "model_6", output_dir=str(tmp_path / "out"), **cines)
+    assert not [column for column in table(tmp_path / "out" / "metrics.csv")[0] if "zscore" in column]
+
+
+def test_pictures_of_single_frames_make_a_cine(run_bundle: Command, tmp_path: Path) -> None:
+    """As the PNG form of Sunnybrook: numbered slice after slice, here 4 phases each."""
+    for number, subject in enumerate(SUBJECTS):
+        (tmp_path / "data" / subject).mkdir(parents=True)
+        frames = tiny_cine(number).transpose(2, 3, 0, 1).reshape(8, 24, 26) / 9
+        for frame, pixels in enumerate(frames, start=1):
+            if frame != 6:  # of the second slice the second phase
+                Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "data" / subject / f"IM-{frame:04d}.png")
+    manifest = write_manifest(
+        tmp_path / "png.json", "sunnybrook_cine", split=SPLIT, frame_number={"field": "image", "phases": 4}
+    )
+    data = {"dataset_dir": str(tmp_path / "data"), "data_manifest": manifest}
+    out = str(tmp_path / "out")
+    run_bundle(BUNDLE, "training", "train", "model_6", output_dir=out, **data, **SHORT)
+    run_bundle(BUNDLE, "evaluating", "train", "evaluate", "model_6", output_dir=out, **data)
+    rows = table(tmp_path / "out" / "metrics.csv")
+    assert len(rows) == 2 * 5
+    assert np.isfinite(list(figures(rows, "psnr").values())).all()
+    cine = [row for row in table(tmp_path / "out" / "cine.csv") if row["method"] == "model"]
+    assert [(row["subject"], row["slice"], row["frames"]) for row in cine] == [
+        (subject, number, frames) for subject in SUBJECTS[2:] for number, frames in (("0", "4"), ("1", "3"))
+    ]
+    assert [row["flicker"] == "" for row in cine] == [False, True] * 2
+
+
+def test_the_five_models_stand_beside_the_sixth(
+    cines: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tracking_uri: str
+) -> None:
+    """In a copy of the bundle, since the weights of the five do not come with it."""
+    bundle = tmp_path / BUNDLE
+    shutil.copytree(BUNDLES / BUNDLE, bundle)
+    parser = ConfigParser()
+    for number in range(1, 6):
+        parser.read_config([str(bundle / "configs" / name) for name in ("train.json", f"model_{number}.json")])
+        torch.manual_seed(number)
+        network = parser.get_parsed_content("network_def", instantiate=True)
+        torch.save(network.state_dict(), bundle / "models" / f"model_{number}.pt")
+        parser = ConfigParser()
+    monkeypatch.chdir(bundle)
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    workflow = ConfigWorkflow(
+        [f"configs/{name}.json" for name in ("train", "evaluate", "model_6", "compare")],
+        workflow_type="infer",
+        run_id="evaluating",
+        logging_file=False,  # type: ignore[arg-type]
+        tracking_uri=tracking_uri,
+        device="cpu",
+        amp=False,
+        output_dir=str(tmp_path / "out"),
+        **cines,
+    )
+    workflow.initialize()
+    workflow.run()
+    workflow.finalize()
+    models = ["model", *(f"model_{number}" for number in range(1, 6))]
+    rows = table(tmp_path / "out" / "metrics.csv")
+    assert [row["method"] for row in rows[: len(rows) // 2]] == ["nearest", "linear", "cubic", "zero_filled", *models]
+    psnr = figures(rows, "psnr")
+    assert np.isfinite(list(psnr.values())).all()
+    assert len({psnr["heart-3", model] for model in models}) == 6
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert set(summary["parameters"]) == set(models)
+    difference = summary["difference_from_model"]["model_2"]["psnr"]["mean"]
+    expected = np.mean([psnr[subject, "model_2"] - psnr[subject, "model"] for subject in SUBJECTS[2:]])
+    assert difference == pytest.approx(expected, abs=1e-3)
+    assert "model_1" not in summary["difference_from_model_1"]
