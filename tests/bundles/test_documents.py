@@ -13,6 +13,7 @@ from typing import Any
 import nibabel as nib
 import pytest
 from bundle_cases import BUNDLES, CASES, Command
+from fire.parser import DefaultParseValue
 from monai.bundle import run as monai_run
 from tiny_scans import AFFINE, tiny_volume
 
@@ -86,8 +87,12 @@ def test_a_printed_command_runs(
     data = request.getfixturevalue(case.dataset)
     nib.save(nib.Nifti1Image(tiny_volume(0), AFFINE), tmp_path / "scan.nii.gz")
     meant = {"PATH": str(tmp_path / "scan.nii.gz"), "D": data["dataset_dir"], "M": data["data_manifest"]}
-    meant |= {name: str(tmp_path / name) for name in ("DIR", "O", "P")}
-    options: dict[str, Any] = {key: meant.get(value, value) for key, value in keys.items() if key not in LONG}
+    meant |= {name: str(tmp_path / name) for name in ("DIR", "O", "P", "Q")}
+    options: dict[str, Any] = {
+        key: meant.get(value, DefaultParseValue(value)) for key, value in keys.items() if key not in LONG
+    }
+    if options.get("checkpoint") == "O/model.pt":  # of the command before
+        options["checkpoint"] = str(BUNDLES / bundle / "models" / "model.pt")
     if "data_manifest" in options:
         options["data_manifest"] = data["data_manifest"]
     if run_id == "training":
@@ -104,7 +109,8 @@ def test_keys_that_a_page_mentions_exist(page: str) -> None:
     prose = re.sub(r"^```\w*\n.*?^```", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
     mentioned = set(re.findall(r"`--(\w+)[^`]*`", prose))
     assert mentioned or page != "README"
-    known = _config(bundle, ["configs/train.json", "configs/inference.json"]).keys() | {"config_file"}
+    files = [f"configs/{name}.json" for name in ("train", "evaluate", "inference")]
+    known = _config(bundle, files).keys() | {"config_file"}
     assert not mentioned - known - set(inspect.signature(monai_run).parameters)
 
 

@@ -12,6 +12,7 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_data_element
 from pydicom.sequence import Sequence as DicomSequence
 
+from custom.data.dicom.fields import shown
 from custom.data.dicom.headers import open_dicom
 from custom.errors import InputError
 
@@ -69,7 +70,7 @@ def read_clean(path: Path) -> Dataset:
             copy = clean_copy(header, path)
             copy.file_meta = header.file_meta
     except Exception as err:  # pydicom, gzip and zlib raise a dozen unrelated types for a broken file
-        details = (str(err).splitlines() or ["no details"])[0]
+        details = shown((str(err).splitlines() or ["no details"])[0])
         raise InputError(
             f"{path}: its header, which the derived images take over, cannot be read ({type(err).__name__}: "
             f"{details}); it may have changed since it was read first"

@@ -87,7 +87,9 @@ def write_enhanced(
             "files with --dicom_form classic"
         )
     image = header
-    sop_class = str(image.SOPClassUID)
+    # The file meta says it too, and reading was content with that.
+    sop_class = str(image.get("SOPClassUID") or image.file_meta.MediaStorageSOPClassUID)
+    image.SOPClassUID = sop_class
     old_common = image.get("SharedFunctionalGroupsSequence") or [Dataset()]
     old_frames = image.PerFrameFunctionalGroupsSequence
     _set_evidence(image, source, sop_class)
@@ -196,7 +198,9 @@ def _set_dimensions(image: Dataset, pointers: list[tuple[str, str]]) -> None:
 
 
 def _set_evidence(image: Dataset, source: DicomStack, sop_class: str) -> None:
-    """Say in which study and series the image lies that the frames refer to."""
+    """Say in which study and series the image lies that the frames refer to, as far as the source does."""
+    if not image.get("StudyInstanceUID"):
+        return
     reference, series, study = Dataset(), Dataset(), Dataset()
     reference.ReferencedSOPClassUID = sop_class
     reference.ReferencedSOPInstanceUID = source.frames[0][0].sop_uid

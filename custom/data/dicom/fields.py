@@ -13,11 +13,19 @@ from pydicom.valuerep import DA, DT, TM
 from custom.data.dicom.frame import Frame
 from custom.errors import InputError
 
-__all__ = ["Fields", "classic_frames", "enhanced_frames"]
+__all__ = ["Fields", "classic_frames", "enhanced_frames", "shown"]
 
 # Direction cosines are written with six digits or more; what is further off is not a pair of axes.
 _LARGEST_COSINE_ERROR = 1e-2
 _FRAME_TIME_POINTERS = (0x00181063, 0x00181065)
+# A damaged length makes the rest of a file one value.
+_LONGEST_SHOWN = 120
+
+
+def shown(value: object) -> str:
+    """Return what a header says for a message: in one line, without control characters, cut where it is long."""
+    words = "".join(letter if letter.isprintable() else "?" for letter in str(value))
+    return words if len(words) <= _LONGEST_SHOWN else f"{words[:_LONGEST_SHOWN]}..."
 
 
 class Fields:
@@ -63,8 +71,8 @@ class Fields:
             found = ()
         if len(found) != count or not all(map(math.isfinite, found)):
             raise InputError(
-                f"{self.path}: {keyword} is {[str(v) for v in values]}; {count} finite numbers are needed; export it "
-                "again"
+                f"{self.path}: {keyword} is {shown([str(v) for v in values])}; {count} finite numbers are needed; "
+                "export it again"
             )
         return found
 
@@ -88,7 +96,7 @@ class Fields:
         try:
             return int(value)
         except (TypeError, ValueError) as err:
-            words = "not given" if value is None else f"{str(value)!r}"
+            words = "not given" if value is None else f"'{shown(value)}'"
             raise InputError(f"{self.path}: {keyword} is {words}; a whole number is needed; export it again") from err
 
     def item(self, keyword: str) -> Any:

@@ -17,7 +17,7 @@ from pydicom import config
 from pydicom.filereader import read_partial
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
-from custom.data.dicom.fields import Fields, classic_frames, enhanced_frames
+from custom.data.dicom.fields import Fields, classic_frames, enhanced_frames, shown
 from custom.data.dicom.frame import Frame
 from custom.data.dicom.syntaxes import is_compressed, is_supported, syntax_name
 from custom.errors import InputError
@@ -135,7 +135,7 @@ def _read_header(path: Path, size: int, modified: int) -> ImageFile:
 
 
 def _damaged(path: Path, err: Exception) -> str:
-    details = (str(err).splitlines() or ["no details"])[0]
+    details = shown((str(err).splitlines() or ["no details"])[0])
     return (
         f"{path}: cannot be read as DICOM, it is truncated, damaged or another kind of file "
         f"({type(err).__name__}: {details}); copy or export it again"
@@ -224,7 +224,7 @@ def _why_skipped(fields: Fields, sop_class: str) -> str:
     if sop_class == _DIRECTORY:
         return "a DICOMDIR"
     if sop_class not in (_MR, _ENHANCED_COLOUR, *_ENHANCED):
-        return f"not an MR image ({UID(sop_class).name})"
+        return f"not an MR image ({shown(UID(sop_class).name)})"
     words = [*fields.texts("ImageType"), *fields.text("SeriesDescription").split()]
     if any(word in text.lower() for text in words for word in _LOCALISER_WORDS):
         return "a localiser"
@@ -235,15 +235,15 @@ def _check_pixels(path: Path, fields: Fields, sop_class: str, syntax: UID) -> No
     """Refuse pixels that are not whole grey values that can be decoded."""
     if not is_supported(syntax):
         raise InputError(
-            f"{path}: the transfer syntax {syntax_name(syntax)} is not supported; export it uncompressed, "
+            f"{path}: the transfer syntax {shown(syntax_name(syntax))} is not supported; export it uncompressed, "
             "or convert it (for example with dcmdjpeg or gdcmconv --raw)"
         )
     photometric = fields.text("PhotometricInterpretation")
     samples = fields.whole("SamplesPerPixel", 1)
     if samples != 1 or sop_class == _ENHANCED_COLOUR or photometric not in ("MONOCHROME1", "MONOCHROME2"):
         raise InputError(
-            f"{path}: a colour image ({photometric or 'no photometric interpretation'}, {samples} values a pixel); "
-            "one grey value a pixel is needed"
+            f"{path}: a colour image ({shown(photometric) or 'no photometric interpretation'}, {samples} values a "
+            "pixel); one grey value a pixel is needed"
         )
     bits = fields.whole("BitsAllocated")
     if bits not in (8, 16):

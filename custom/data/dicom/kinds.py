@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from custom.data.dicom.fields import shown
 from custom.data.dicom.frame import Frame
 from custom.errors import InputError
 
@@ -46,7 +47,7 @@ def one_kind(frames: list[Frame], path: Path) -> tuple[list[Frame], list[str]]:
     kinds = {kind_key(frame): image_kind(frame) for frame in frames}
     if len(kinds) == 1:
         return frames, []
-    words = ", ".join("\\".join(key) or "(no image type)" for key in kinds)
+    words = ", ".join(shown("\\".join(key)) or "(no image type)" for key in kinds)
     magnitudes = [key for key, kind in kinds.items() if kind == "magnitude"]
     if len(magnitudes) != 1:
         raise InputError(

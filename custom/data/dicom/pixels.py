@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pydicom
 
+from custom.data.dicom.fields import shown
 from custom.data.dicom.frame import DicomStack, Frame
 from custom.data.dicom.headers import open_dicom, quiet
 from custom.data.dicom.syntaxes import decoder_package, syntax_name
@@ -101,7 +102,7 @@ def _undecoded(path: Path, err: Exception) -> InputError:
             syntax = str(pydicom.dcmread(stream, stop_before_pixels=True).file_meta.TransferSyntaxUID)
     except Exception:  # the first error is the one to tell of
         pass
-    details = (str(err).splitlines() or ["no details"])[0]
+    details = shown((str(err).splitlines() or ["no details"])[0])
     package = decoder_package(syntax)
     if package and _lacks_plugin(err):
         return InputError(
@@ -109,7 +110,7 @@ def _undecoded(path: Path, err: Exception) -> InputError:
             f"installed: pip install {package}"
         )
     return InputError(
-        f"{path}: the pixels cannot be decoded ({syntax_name(syntax)}), the file is truncated or damaged "
+        f"{path}: the pixels cannot be decoded ({shown(syntax_name(syntax))}), the file is truncated or damaged "
         f"({type(err).__name__}: {details}); copy or export it again"
     )
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from custom.data.dicom.arrange import arrange
+from custom.data.dicom.fields import shown
 from custom.data.dicom.frame import DicomStack, Frame
 from custom.data.dicom.headers import ImageFile, is_dicom, read_header
 from custom.data.dicom.kinds import image_kind, kind_key
@@ -21,7 +22,6 @@ __all__ = [
     "StackFiles",
     "find_stack_files",
     "find_stacks",
-    "is_dicom_folder",
     "is_named_dicom",
     "read_stack",
     "stack_files_of",
@@ -83,7 +83,7 @@ class StackFiles:
     def __str__(self) -> str:
         first = self.files[0]
         words = f"{self.path.parent.name}: series {first.series_number or first.series_uid or '?'}"
-        description = f" {first.series_description!r}" if first.series_description else ""
+        description = f" '{shown(first.series_description)}'" if first.series_description else ""
         kind = image_kind(first.frames[0]) if first.frames else ""
         return f"{words}{description}{f' ({kind})' if kind else ''}, {len(self.files)} files"
 
@@ -165,11 +165,6 @@ def find_stack_files(folder: Path) -> list[StackFiles]:
 def is_named_dicom(path: Path) -> bool:
     """Say whether a file's name says that it is DICOM (.dcm, .ima, also in gzip); most have no ending at all."""
     return path.name.lower().endswith(_DICOM_SUFFIXES)
-
-
-def is_dicom_folder(folder: Path) -> bool:
-    """Say whether DICOM files lie in a folder itself."""
-    return folder.is_dir() and any(entry.is_file() and is_dicom(entry) for entry in _entries(folder))
 
 
 def _folders(folder: Path) -> Iterator[Path]:

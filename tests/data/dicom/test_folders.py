@@ -139,11 +139,3 @@ def test_results_are_no_input(tmp_path: Path) -> None:
     assert [Path(scan).parent.name for scan in beside] == ["knee", "knee_sr", tmp_path.name, tmp_path.name]
     # A result that is named itself is meant.
     assert len(list_scans(tmp_path / "knee_sr", output_dir=tmp_path)) == 1
-
-
-def test_pattern_finds_folders_of_dicom(tmp_path: Path) -> None:
-    for subject in ("sub-1", "sub-2"):
-        write_classic(tmp_path / subject / "knee")
-    (tmp_path / "sub-3" / "knee").mkdir(parents=True)
-    found = find_files(tmp_path, "{subject}/knee")
-    assert [(f.subject, f.path) for f in found] == [(s, tmp_path / s / "knee") for s in ("sub-1", "sub-2")]

@@ -366,3 +366,21 @@ def test_images_are_numbered_in_the_order_of_the_source(tmp_path: Path, enhanced
     expected = [(7 + 4 * k + d, layout.frame_value(t, k)) for k in (2, 1, 0) for t in moments for d in (1, -1)]
     found = [(float(image.ImagePositionPatient[2]), float(image.TriggerTime)) for image in images]
     np.testing.assert_allclose(found, expected)
+
+
+@pytest.mark.parametrize("keyword", ["SOPClassUID", "StudyInstanceUID", "FrameOfReferenceUID", "SOPInstanceUID"])
+@pytest.mark.parametrize("enhanced", [False, True])
+def test_what_a_source_does_not_say_keeps_nothing_from_being_written(
+    tmp_path: Path, keyword: str, enhanced: bool
+) -> None:
+    def without(image: Dataset, *_: int) -> Dataset:
+        delattr(image, keyword)
+        return image
+
+    if enhanced:
+        write_enhanced(tmp_path / "in.dcm", change=without)
+    else:
+        write_classic(tmp_path / "in", change=without)
+    source = stack_of(tmp_path / ("in.dcm" if enhanced else "in"))
+    written = write_dicom(content(Layout()), source.affine, source, tmp_path / "out.dcm")
+    np.testing.assert_array_equal(read_stack(stack_of(written)).array, content(Layout()))
