@@ -29,6 +29,8 @@ _LARGEST_UNEVENNESS = 0.02
 _SMALLEST_UNEVENNESS_MM = 0.01
 # A multiple of the spacing is recognised up to this part of it.
 _NEAR_MULTIPLE = 0.1
+# With fewer gaps between phases none of them can be called usual.
+_FEWEST_GAPS = 3
 _TILT_DEGREES = 0.1
 _LARGEST_TILT_DEGREES = 45.0
 
@@ -59,6 +61,8 @@ def arrange(files: Sequence[ImageFile], name: str = "") -> DicomStack:
     spacing = _pixel_spacing(frames)
     slices = _places(frames, normal)
     ordered, axis, values = order_frames(slices)
+    if axis == "time" and all("trigger_time" in frame.labels for frame in frames):
+        _note_missing_phases(values, frames, notes)
     thickness = float(np.median([frame.slice_thickness for frame in frames]))
     step = _step(slices, normal, thickness, notes)
     affine = np.eye(4)
@@ -182,6 +186,23 @@ def _places(frames: list[Frame], normal: np.ndarray) -> list[list[Frame]]:
 
 def _position(group: list[Frame]) -> np.ndarray:
     return np.mean([frame.position for frame in group], axis=0)
+
+
+def _note_missing_phases(times: Sequence[float], frames: Sequence[Frame], notes: list[str]) -> None:
+    """Note where even phases of a cine are further apart, in all slices: an export may have lost them."""
+    gaps = np.diff(times)
+    if len(gaps) < _FEWEST_GAPS:
+        return
+    # Half of the gaps and more have to be single ones, so this is one of them.
+    usual = float(np.quantile(gaps, 0.25))
+    multiples = np.rint(gaps / usual) if usual > 0 else np.ones_like(gaps)
+    mostly_single = multiples.min() == 1 and (multiples == 1).sum() * 2 >= len(gaps)
+    if mostly_single and multiples.max() > 1 and np.abs(gaps / usual - multiples).max() < _NEAR_MULTIPLE:
+        words = [f"after {time:.4g} ms" for time, multiple in zip(times, multiples, strict=False) if multiple > 1]
+        notes.append(
+            f"{_place(frames)}: phases are {usual:.4g} ms apart, but {int((multiples - 1).sum())} seem to be missing, "
+            f"{', '.join(words[:5])}; the trigger times are used as they are"
+        )
 
 
 def _step(slices: list[list[Frame]], normal: np.ndarray, thickness: float, notes: list[str]) -> np.ndarray:

@@ -399,3 +399,17 @@ def test_saved_again_and_moved_the_folder_is_read_anew(tmp_path: Path) -> None:
         save(data, file)
         os.utime(file, ns=(1, 1))
     assert stack_of(tmp_path).affine[0, 0] == -0.95
+
+
+@pytest.mark.parametrize(
+    ("gone", "words"), [({2}, "40 ms apart, but 1 seem"), ({1, 4}, "40 ms apart, but 2 seem"), (set(), "")]
+)
+def test_a_phase_that_no_slice_has_is_missed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, gone: set[int], words: str
+) -> None:
+    layout = Layout(frames=7)
+    write_classic(tmp_path, layout, change=lambda data, k, t: None if t in gone else data)
+    assert read_scan(tmp_path).meta["frames"] == 7 - len(gone)
+    said = [message for message in caplog.messages if "missing" in message]
+    assert len(said) == bool(gone)
+    assert all(words in message for message in said)
