@@ -199,10 +199,10 @@ def _as_array(pred: torch.Tensor | np.ndarray, target: Path, frames: int) -> np.
     tensor = torch.as_tensor(pred).detach().cpu()
     # numpy knows neither bfloat16 nor MONAI's metadata
     array = (tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor).numpy()
-    if array.ndim < 3 or len(array) not in (1, frames):
+    if array.ndim < 3 or len(array) != max(frames, 1):
         raise InputError(
-            f"{target}: a result has the shape (1, *spatial), or (frames, *spatial) with as many frame_values (here "
-            f"{frames}); got {tuple(array.shape)}"
+            f"{target}: a result has the shape (frames, *spatial) with as many frames as its source (frame_values), "
+            f"here {max(frames, 1)}; got {tuple(array.shape)}"
         )
     check_shape(array.shape[1:], target)
     bad = int(array.size - np.isfinite(array).sum())

@@ -142,7 +142,7 @@ def test_uneven_times_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture)
 
 
 def test_frames_without_their_values_and_frames_of_a_picture_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"as many frame_values \(here 0\)"):
+    with pytest.raises(InputError, match=r"as many frames as its source .*here 1; got \(3"):
         write_scan(torch.rand(3, 4, 5), AFFINE, tmp_path / "a.nii")
     with pytest.raises(InputError, match=r"a\.png: a picture has two axes"):
         write_scan(torch.rand(2, 4, 5), AFFINE, tmp_path / "a.png", frame_values="[0, 1]")

@@ -14,7 +14,6 @@ from pydicom.dataset import Dataset
 
 from custom.data import ScanReader, list_scans, read_scan
 from custom.data.dicom import find_stacks, stack_of
-from custom.data.files import find_files
 from custom.errors import InputError
 
 

@@ -99,7 +99,7 @@ def test_frames_as_nifti(folder: Path) -> None:
 def test_frames_that_are_missing_are_refused(folder: Path) -> None:
     scan = read_scan(folder / "study" / "whole.dcm")
     for output_format in (None, "nifti"):
-        with pytest.raises(InputError, match=r"shape \(2, \*spatial\)"):
+        with pytest.raises(InputError, match=r"as many frames as its source .*here 2; got \(1,"):
             SaveScand("pred", folder / "out", output_format=output_format)({"pred": scan[:1]})
     assert not list((folder / "out").rglob("*"))
 
