@@ -34,6 +34,7 @@ def write_classic(
     header: Callable[[Frame], Dataset],
     series: DerivedSeries,
     folder: Path,
+    is_timed: bool = False,
 ) -> None:
     """Write `IM-0001.dcm` and so on into a folder, numbered in the order of the source's InstanceNumbers.
 
@@ -42,6 +43,8 @@ def write_classic(
         header: gives a classic header for a frame of the source, a copy that may be changed.
         series: the series that is made.
         folder: is there and empty.
+        is_timed: the frames of the source are ordered in time: those of multi-frame files, which hold their times
+            elsewhere, get them as TriggerTime.
     """
     origins = [frame for row in volume.origins for frame in row]
     multiframe = any(frame.number > 0 for frame in origins)
@@ -65,6 +68,8 @@ def write_classic(
             if multiframe and volume.frames > 1 and "TemporalPositionIdentifier" not in image:
                 image.TemporalPositionIdentifier = moment + 1
                 image.NumberOfTemporalPositions = volume.frames
+            if multiframe and is_timed and origin.value is not None and "TriggerTime" not in image:
+                image.TriggerTime = decimal_string(origin.value)
             _place(image, volume, index)
             set_rescale(image, volume.rescales[index][moment])
             set_pixels(image, volume.stored(index, moment))
@@ -83,7 +88,11 @@ def _numbers(volume: DerivedVolume) -> dict[tuple[int, int], int]:
     if len(values) == len(places) and len(set(values.values())) == len(origins):
         # Several slices of the result may have one origin: they follow each other in its direction.
         direction = -1 if values[places[0]] > values[volume.slices - 1, 0] else 1
-        places.sort(key=lambda place: (values[place], direction * place[0]))
+        rows = [[values[index, moment] for moment in range(volume.frames)] for index in range(volume.slices)]
+        if all(max(row) - min(row) == volume.frames - 1 for row in rows):  # slice by slice, all frames of each
+            places.sort(key=lambda place: (min(rows[place[0]]), direction * place[0], values[place]))
+        else:
+            places.sort(key=lambda place: (values[place], direction * place[0]))
     return {place: number for number, place in enumerate(places, start=1)}
 
 

@@ -92,7 +92,7 @@ def write_dicom(
             return target
         headers = _Headers(source.enhanced)
         with whole_folder(target, "IM-*.dcm") as temporary:
-            write_classic(volume, headers, series, temporary)
+            write_classic(volume, headers, series, temporary, is_timed=source.frame_axis == "time")
     return target
 
 

@@ -353,7 +353,7 @@ def test_provenance_of_a_bundle(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("enhanced", [False, True])
 def test_images_are_numbered_in_the_order_of_the_source(tmp_path: Path, enhanced: bool) -> None:
-    """Slices of made-up series are numbered backwards; the two that one slice becomes keep to that."""
+    """Made-up series are numbered slice by slice, backwards; the two that one slice becomes keep to that."""
     layout = Layout(shape=(4, 3, 3), frames=2)
     source = stack_of(_source(tmp_path, layout, enhanced))
     scan = read_stack(source)
@@ -363,7 +363,7 @@ def test_images_are_numbered_in_the_order_of_the_source(tmp_path: Path, enhanced
     assert [image.InstanceNumber for image in images] == list(range(1, 13))
     # The last slice comes first; in the classic series its last phase, in the Enhanced file its first.
     moments = (0, 1) if enhanced else (1, 0)
-    expected = [(7 + 4 * k + d, layout.frame_value(t, k)) for k in (2, 1, 0) for t in moments for d in (1, -1)]
+    expected = [(7 + 4 * k + d, layout.frame_value(t, k)) for k in (2, 1, 0) for d in (1, -1) for t in moments]
     found = [(float(image.ImagePositionPatient[2]), float(image.TriggerTime)) for image in images]
     np.testing.assert_allclose(found, expected)
 
