@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -131,7 +131,8 @@ def list_scans(
         InputError: for a file of an unknown kind, where there is no scan at all, or no such series.
     """
     given: Iterable[str | os.PathLike[str]] = [path] if isinstance(path, (str, os.PathLike)) else path
-    found: dict[str, None] = {}
+    # Each scan, with its stack where `series` may choose.
+    found: dict[str, StackFiles | None] = {}
     stacks: dict[str, StackFiles] = {}
     for entry in given:
         place = Path(entry)
@@ -143,12 +144,15 @@ def list_scans(
                     continue
                 if stack is not None:
                     stacks[scan] = stack
-                if series is None or (stack is not None and stack.fits(str(series))):
-                    found[scan] = None
+                if series is None or stack is not None:
+                    found.setdefault(scan, stack)
         elif _format_of(place) is _DICOM:
             found[str(_first_of_its_stack(place))] = None
         else:
             found[str(place)] = None
+    if series is not None:
+        chosen = _chosen(stacks, str(series))
+        found = {scan: stack for scan, stack in found.items() if stack is None or scan in chosen}
     if not found and stacks:
         raise InputError(f"no DICOM series fits {str(series)!r}; there are {_words(stacks.values())}")
     if not found:
@@ -157,6 +161,12 @@ def list_scans(
     if series is None and len(stacks) > 1:
         logger.info("%d DICOM series: %s", len(stacks), _words(stacks.values()))
     return list(found)
+
+
+def _chosen(stacks: Mapping[str, StackFiles], series: str) -> set[str]:
+    """Return the scans of a series; a number or UID is meant as such before it is part of a description."""
+    exact = {scan for scan, stack in stacks.items() if stack.is_series(series)}
+    return exact or {scan for scan, stack in stacks.items() if stack.is_described(series)}
 
 
 def _words(stacks: Iterable[StackFiles]) -> str:
@@ -178,7 +188,8 @@ def _is_result(scan: Path, folder: Path, output_dir: str | os.PathLike[str] | No
         return True
     ending = scan_suffix(scan)
     if not ending or is_dicom(scan):
-        return any(part.split(".")[0].endswith("_sr") for part in scan.relative_to(folder).parts)
+        *folders, name = scan.relative_to(folder).parts
+        return any(part.endswith("_sr") for part in (*folders, name, name.removesuffix(".gz").rpartition(".")[0]))
     stem = scan.name[: -len(ending)]
     return stem.endswith("_sr") and any(scan.with_name(stem[:-3] + e).exists() for e in (*known_suffixes(), "", ".dcm"))
 

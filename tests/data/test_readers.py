@@ -279,7 +279,7 @@ BAD = {
     "truncated picture": ("a.png", _truncated_png, "cannot be read as PNG"),
     "another format": ("a.png", _bitmap, "cannot be read as PNG"),
     "unknown kind": ("a.xyz", _text, "known are DICOM, .nii.gz, .nii, .png"),
-    "a folder": ("a.nii", lambda path: path.mkdir(), "a folder, where a file is needed"),
+    "a folder": ("a.nii", lambda path: path.mkdir(), "no DICOM image of MR in this folder"),
     "dead link": ("a.nii", lambda path: path.symlink_to(path.parent / "gone.nii"), "link to a file that is not there"),
 }
 

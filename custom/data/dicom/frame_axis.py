@@ -10,7 +10,7 @@ import numpy as np
 from custom.data.dicom.frame import Frame
 from custom.errors import InputError
 
-__all__ = ["order_frames"]
+__all__ = ["SAME_ECHO_MS", "order_frames"]
 
 # What may tell frames apart, the most telling first: the name of the label, and the axis that it makes.
 _LABELS = (
@@ -24,7 +24,7 @@ _LABELS = (
     ("instance_number", "frame"),
 )
 # Echo times of one echo differ by rounding only (ms).
-_SAME_ECHO_MS = 0.05
+SAME_ECHO_MS = 0.05
 _SAME_VALUE = 1e-6
 
 
@@ -46,10 +46,12 @@ def order_frames(slices: list[list[Frame]]) -> tuple[tuple[tuple[Frame, ...], ..
     if all(len(group) == 1 for group in slices):
         return tuple(tuple(group) for group in slices), "", (0.0,)
     label, axis = _telling_label(slices)
+    if label == "temporal_position" and not all(_has_times(group) for group in slices):
+        axis = "frame"  # numbers are no times
     ordered = [sorted(group, key=_by(label)) for group in slices]
     _check_counts(ordered, label, axis)
     values = np.array([_values(group, label, axis) for group in ordered])
-    if axis == "echo" and np.ptp(values, axis=0).max() > _SAME_ECHO_MS:
+    if axis == "echo" and np.ptp(values, axis=0).max() > SAME_ECHO_MS:
         raise InputError(
             f"{slices[0][0].path.parent}: the echo times differ between slices: "
             f"{sorted({tuple(np.round(row, 3).tolist()) for row in values})[:3]} ms; export the series again"
@@ -84,14 +86,20 @@ def _tells_apart(group: list[Frame], label: str) -> bool:
     return bool((np.diff(sorted(frame.labels[label] for frame in group)) > _SAME_VALUE).all())
 
 
+def _has_times(group: list[Frame]) -> bool:
+    """Say whether frames in the order of their temporal positions were acquired one after the other."""
+    if not _tells_apart(group, "acquisition_time"):
+        return False
+    times = [frame.labels["acquisition_time"] for frame in sorted(group, key=_by("temporal_position"))]
+    return times == sorted(times)
+
+
 def _values(group: list[Frame], label: str, axis: str) -> list[float]:
     """Return the place of each frame of a slice on the axis."""
     if axis == "frame":
         return [float(index) for index in range(len(group))]
-    if label == "temporal_position" and _tells_apart(group, "acquisition_time"):
-        times = [frame.labels["acquisition_time"] for frame in group]
-        if times == sorted(times):
-            return [time - times[0] for time in times]
+    if label == "temporal_position":
+        label = "acquisition_time"
     values = [frame.labels[label] for frame in group]
     return [value - values[0] for value in values] if label == "acquisition_time" else values
 

@@ -59,6 +59,8 @@ class ImageFile:
         photometric: PhotometricInterpretation.
         stored_dtype: numpy name of the stored type.
         sop_uid: SOPInstanceUID.
+        owner: PatientID and StudyInstanceUID; images that differ in them are no one scan. (FrameOfReferenceUID says
+            less: anonymised series are seen that have another for every image.)
         frames: none for a file that is skipped or has a problem.
     """
 
@@ -75,6 +77,7 @@ class ImageFile:
     photometric: str = ""
     stored_dtype: str = ""
     sop_uid: str = ""
+    owner: tuple[str, ...] = ()
     frames: tuple[Frame, ...] = ()
 
 
@@ -162,6 +165,7 @@ def _parse(path: Path, size: int) -> ImageFile:
         "series_number": fields.text("SeriesNumber"),
         "series_description": fields.text("SeriesDescription"),
         "sop_uid": fields.text("SOPInstanceUID"),
+        "owner": tuple(fields.text(name) for name in ("PatientID", "StudyInstanceUID")),
     }
     if not sop_class:
         return ImageFile(

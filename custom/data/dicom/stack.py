@@ -11,6 +11,7 @@ from pathlib import Path
 from custom.data.dicom.arrange import arrange
 from custom.data.dicom.fields import shown
 from custom.data.dicom.frame import DicomStack, Frame
+from custom.data.dicom.frame_axis import SAME_ECHO_MS
 from custom.data.dicom.headers import ImageFile, is_dicom, read_header
 from custom.data.dicom.kinds import image_kind, kind_key
 from custom.data.dicom.pixels import read_stack
@@ -35,6 +36,8 @@ logger = logging.getLogger(__name__)
 _DICOM_SUFFIXES = (".dcm", ".ima", ".dcm.gz", ".ima.gz")
 # Positions are rounded to this many digits (mm) to see whether an echo comes twice at one place.
 _PLACE_DIGITS = 2
+# A file of DICOM begins with as many bytes before its first element.
+_PREAMBLE = 132
 
 
 @dataclass(frozen=True)
@@ -56,12 +59,13 @@ class StackFiles:
         """The first file by name, by which a stack that cannot be put in order is called."""
         return self.files[0].path
 
-    def fits(self, series: str) -> bool:
-        """Say whether this is the series of a SeriesInstanceUID or SeriesNumber, or part of a SeriesDescription."""
-        first = self.files[0]
-        if series in (first.series_uid, first.series_number):
-            return True
-        return bool(series) and series.lower() in first.series_description.lower()
+    def is_series(self, series: str) -> bool:
+        """Say whether this is the series of a SeriesInstanceUID or SeriesNumber."""
+        return series in (self.files[0].series_uid, self.files[0].series_number)
+
+    def is_described(self, series: str) -> bool:
+        """Say whether a text is part of the SeriesDescription."""
+        return bool(series) and series.lower() in self.files[0].series_description.lower()
 
     def first(self) -> Path:
         """Return the first file in the order of slices, by which a stack is named; by name where it has no order."""
@@ -194,20 +198,40 @@ def stacks_in(folder: Path, say: bool = True) -> list[StackFiles]:
     """
     images: list[ImageFile] = []
     skipped: Counter[str] = Counter()
+    short = []
     for entry in _entries(folder):
-        if not entry.is_file() or not (is_named_dicom(entry) or is_dicom(entry)):
+        if not entry.is_file():
+            continue
+        if not (is_named_dicom(entry) or is_dicom(entry)):
+            if not entry.suffix and _is_short(entry):
+                short.append(entry.name)
             continue
         header = read_header(entry)
         if header.skipped:
             skipped[header.skipped] += 1
         else:
             images.append(header)
+    if say and images and short:
+        logger.warning(
+            "%s: %s too short to be DICOM, or not to be opened; if images they are, they were not read",
+            folder,
+            ", ".join(short[:5]) + (", ..." if len(short) > 5 else ""),
+        )
     images, copies = _without_copies(images)
     if copies:
         skipped["a copy of another file"] += copies
     if say and skipped:
         logger.info("%s: skipped %s", folder, ", ".join(f"{why} ({count})" for why, count in skipped.items()))
     return _named(folder, _grouped(images))
+
+
+def _is_short(file: Path) -> bool:
+    """Say whether a file has no room for the preamble of DICOM, or cannot be opened."""
+    try:
+        with file.open("rb") as stream:
+            return len(stream.read(_PREAMBLE)) < _PREAMBLE
+    except OSError:
+        return True
 
 
 def _without_copies(images: list[ImageFile]) -> tuple[list[ImageFile], int]:
@@ -225,7 +249,9 @@ def _identity(image: ImageFile) -> object:
     if not image.sop_uid or not image.frames:
         return image.path
     first = image.frames[0]
-    return image.sop_uid, image.series_uid, len(image.frames), first.position, tuple(first.labels.items())
+    labels = tuple(first.labels.items())
+    scaling = first.image_type, first.slope, first.intercept, image.rows, image.columns
+    return image.sop_uid, image.series_uid, image.owner, len(image.frames), first.position, labels, scaling
 
 
 def _same(one: ImageFile, other: ImageFile) -> bool:
@@ -239,7 +265,7 @@ def _grouped(images: list[ImageFile]) -> list[tuple[list[ImageFile], str]]:
         if image.multiframe:
             groups[(image.path,)] = [image]
         elif not image.problem:
-            groups.setdefault((image.series_uid, kind_key(image.frames[0])), []).append(image)
+            groups.setdefault((image.series_uid, image.owner, kind_key(image.frames[0])), []).append(image)
     found = [(part, "") for group in groups.values() for part in _echoes_apart(group)]
     # A broken file may be a slice of its series, or of any if it does not say.
     for image in images:
@@ -261,14 +287,21 @@ def _echoes_apart(group: list[ImageFile]) -> list[list[ImageFile]]:
     if group[0].multiframe:
         return [group]
     echoes: dict[float | None, list[ImageFile]] = {}
-    for image in group:
-        echoes.setdefault(image.frames[0].labels.get("echo_time"), []).append(image)
-    places = Counter(
-        (frame.labels.get("echo_time"), *(round(x, _PLACE_DIGITS) for x in frame.position))
-        for image in group
-        for frame in image.frames
-    )
+    places: Counter[tuple[float | None, ...]] = Counter()
+    last: float | None = None
+    for image in sorted(group, key=_echo_time):
+        frame = image.frames[0]
+        echo = frame.labels.get("echo_time")
+        # Within one echo the times may differ by rounding.
+        if echo is None or last is None or echo - last > SAME_ECHO_MS:
+            last = echo
+        echoes.setdefault(last, []).append(image)
+        places.update([(last, *(round(x, _PLACE_DIGITS) for x in frame.position))])
     return list(echoes.values()) if len(echoes) > 1 and max(places.values()) > 1 else [group]
+
+
+def _echo_time(image: ImageFile) -> float:
+    return image.frames[0].labels.get("echo_time", 0.0)
 
 
 def _named(folder: Path, groups: list[tuple[list[ImageFile], str]]) -> list[StackFiles]:
