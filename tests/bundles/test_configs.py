@@ -149,3 +149,23 @@ def test_switches_are_read_as_the_command_line_gives_them(bundle: Path) -> None:
         for key, value in {**_config(bundle, "train.json"), **_config(bundle, "inference.json")}.items():
             if isinstance(value, bool):
                 assert text.count(f"@{key}") == text.count(f"flag(@{key})"), f"{name}: {key}"
+
+
+def test_configs_of_all_bundles_differ_only_in_what_is_theirs(bundle: Path) -> None:
+    """What no model has of its own is the same text everywhere, so that no bundle is left behind."""
+    own = {
+        *("dataset_dir", "data_manifest", "degradation", "network_def", "loss", "lr_scheduler", "halo", "model_name"),
+        *("max_epochs", "learning_rate", "patch_size", "experiment_name", "scale_factor", "validate#handlers"),
+        *("context_slices", "blur_grid", "vgg", "vgg_layers", "vgg_weights", "zscore", "tracking#artifacts"),
+    }
+    for name in ("train.json", "evaluate.json", "inference.json", "multi_gpu_train.json", "multi_gpu_evaluate.json"):
+        ours, first = (_common(_config(folder, name), own) for folder in (bundle, BUNDLES[0]))
+        assert ours == first, name
+
+
+def _common(value: Any, own: set[str]) -> Any:
+    """Leave out what is a bundle's own, wherever in a config it stands."""
+    if isinstance(value, dict):
+        mine = own | {"others", "noise"}  # of the training pairs
+        return {key: _common(part, own) for key, part in value.items() if key not in mine}
+    return [_common(part, own) for part in value] if isinstance(value, list) else value
