@@ -33,6 +33,8 @@ _GZIP_LEVEL = 1
 _SAME_PLACE_MM = 0.01
 # A qform that is off by more of a voxel than this at the corners of the field of view is not the affine's.
 _LARGEST_QFORM_ERROR_VOXELS = 0.05
+# Sizes of axes are 16-bit integers.
+_LONGEST_AXIS = 2**15 - 1
 _QUATERNION = ("quatern_b", "quatern_c", "quatern_d")
 _MILLISECONDS = {"sec": 1000.0, "msec": 1.0, "usec": 0.001}
 # A NIfTI header has one step for all frames; times further than this part of a step from it are worth a word.
@@ -109,11 +111,19 @@ def write_nifti(
         scl_inter: what a reader adds after that.
         xform_code: NIfTI code for both forms; 1 is the scanner's own frame, 4 is MNI. 0 (unknown) becomes 1.
         xyz_unit: unit of the affine.
-        shown_as: what the file is called in warnings, if `path` is a temporary name.
+        shown_as: what the file is called in messages, if `path` is a temporary name.
         frame_axis: "time" for frames whose values are in ms; others are written without a unit.
         frame_values: one a frame. The header has a first value and a step only: uneven ones are evened out and said.
         time_unit: of the header, "sec", "msec" or "usec".
+
+    Raises:
+        InputError: for an axis that the format cannot hold.
     """
+    if max(array.shape) > _LONGEST_AXIS:
+        raise InputError(
+            f"{shown_as or path}: a result of {' x '.join(map(str, array.shape))} voxels, and an axis of NIfTI-1 holds "
+            f"{_LONGEST_AXIS}; give a part of the scan"
+        )
     image = nib.Nifti1Image(array, affine, dtype=array.dtype)
     header = image.header
     code = xform_code if xform_code > 0 else 1

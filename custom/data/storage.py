@@ -67,11 +67,11 @@ def whole_folder(path: str | Path, replaces: str = "*") -> Iterator[Path]:
             if old.exists():
                 old.rename(target)
             raise
+        shutil.rmtree(old, ignore_errors=True)  # only now: until here it is the one whole result there is
     except OSError as err:
         raise _not_written(target, err) from err
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def replace_file(path: str | Path, content: bytes | str) -> Path:

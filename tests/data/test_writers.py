@@ -212,6 +212,10 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
         ({"path": tmp_path / "a.nii", "stored_dtype": "complex64"}, "cannot write voxels as 'complex64'"),
         ({"path": tmp_path / "a.nii", "affine": np.diag([1.0, 0.0, 1.0, 1.0])}, "singular"),
         ({"path": tmp_path / "a.png"}, "a picture has two axes and this has 3"),
+        (
+            {"path": tmp_path / "a.nii", "pred": torch.zeros(1, 2**15, 1, 1)},
+            r"a\.nii: a result of 32768 x 1 x 1 voxels",
+        ),
         ({"path": tmp_path / "a.nii", "pred": _ramp(3, 4, 5)[0]}, r"as many frames as its source .*here 1; got \(3"),
         ({"path": tmp_path / "a.jpg", "pred": _ramp(4, 5), "stored_dtype": "uint16"}, "JPEG holds 8 bits"),
     ]
