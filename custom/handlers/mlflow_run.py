@@ -137,7 +137,8 @@ class MLflowRun:
             return
         now = int(time.time() * 1000)
         self._waiting += [Metric(name, value, now, step) for name, value in scalars(metrics, prefix).items()]
-        with careful():
+        # A transaction that an exception tears apart may leave the database locked.
+        with careful(), _signals_held():
             self._send_metrics()
 
     def _open(self) -> None:
@@ -271,12 +272,35 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, int | float | Path)
 
 
+# Empty, or 0 while signals have to wait, then the numbers of those that do.
+_held: list[int] = []
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Let the exception of a signal wait until the block has ended."""
+    if _held or threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+        yield
+        return
+    _held.append(0)
+    try:
+        yield
+    finally:
+        waiting = _held[1:]
+        _held.clear()
+    if waiting:
+        raise Terminated(128 + waiting[0])
+
+
 @contextmanager
 def _signals_as_exceptions() -> Iterator[None]:
     """Turn SIGTERM and SIGHUP into an exception, so that the process ends as after Ctrl-C; others' handlers stay."""
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise Terminated(128 + number)
+        if _held:
+            _held.append(number)
+        else:
+            raise Terminated(128 + number)
 
     replaced = []
     if threading.current_thread() is threading.main_thread():  # elsewhere Python refuses

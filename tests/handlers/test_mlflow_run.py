@@ -22,6 +22,7 @@ from monai.bundle import ConfigParser
 from monai.handlers import StatsHandler
 
 from custom.errors import InputError
+from custom.handlers import mlflow_run
 from custom.handlers.learning_curves import LearningCurves
 from custom.handlers.mlflow_run import DEFAULT_ARTIFACTS, MLflowMetrics, MLflowRun, flatten_parameters
 from custom.handlers.mlflow_store import MLflowStore
@@ -380,3 +381,22 @@ def test_a_terminated_process_leaves_a_killed_run_says_nothing_and_asks_no_netwo
     reader.store.close()
     assert logged.info.status == "KILLED"
     assert logged.data.tags["ended_by"] == "Terminated: SIGTERM"
+
+
+def test_a_signal_waits_until_the_figures_are_sent() -> None:
+    done = []
+
+    def send() -> None:
+        with mlflow_run._signals_held():
+            os.kill(os.getpid(), signal.SIGTERM)
+            with mlflow_run._signals_held():
+                done.append("inner")
+            done.append("outer")
+
+    with mlflow_run._signals_as_exceptions():
+        with pytest.raises(mlflow_run.Terminated) as caught:
+            send()
+        assert caught.value.code == 128 + signal.SIGTERM
+        assert done == ["inner", "outer"]
+        with pytest.raises(mlflow_run.Terminated):  # and nothing is held any more
+            os.kill(os.getpid(), signal.SIGTERM)
