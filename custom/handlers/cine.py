@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,24 +15,26 @@ from ignite.engine import Engine, Events
 from torch import Tensor
 
 from custom.data.slices import volume_to_slices
-from custom.degradations import UPSAMPLING_METHODS, Degradation
-from custom.errors import InputError
 from custom.handlers.cine_summary import TRUTH, cine_markdown, cine_rows, summarise_cine, write_cine
+from custom.handlers.comparison import compared_items
 from custom.handlers.hooks import is_first_rank
-from custom.handlers.items import EvaluatedItem, evaluated_items, gather_over_ranks
+from custom.handlers.items import EvaluatedItem, gather_over_ranks
 from custom.handlers.summary import Row
 from custom.metrics import find_blood_pool, flicker
 
-__all__ = ["CineTable", "slices_by_method"]
+__all__ = ["CineTable"]
 
 _logger = logging.getLogger(__name__)
+
+# A scan with its frames, and its images (1, frames, *spatial) by method and of the truth.
+_Cine = tuple[EvaluatedItem, dict[str, Tensor]]
 
 
 class CineTable:
     """An Ignite handler that measures flicker and the blood pool of cines and writes what it finds.
 
-    After each iteration of an evaluator (output and batch as for `ComparisonTable`) every slice of a scan with frames
-    is measured: nearest (the input as it is), linear, cubic, zero-filled, the network, and the truth. Pictures of
+    After each iteration of an evaluator every slice of a scan with frames is measured: by all methods of the
+    `ComparisonTable`, which comes before this handler, and the truth. Pictures of
     single frames count too where the manifest says which slice and phase they are of: those of one slice are put
     together when the epoch ends, each in its own intensity scale; they have flicker where their phases follow each
     other. Scans without frames are passed over.
@@ -47,27 +49,16 @@ class CineTable:
 
     Args:
         output_dir: where the files go.
-        degradation: what made the network's input.
         slice_axis: the array axis along which a 2D network reads a volume.
-        model_name: the name of the network in the tables.
         threshold: of blood, as a part of the intensity scale, the same in all slices; None finds one for each slice.
     """
 
-    def __init__(
-        self,
-        output_dir: str | Path,
-        degradation: Degradation,
-        slice_axis: int = -1,
-        model_name: str = "model",
-        threshold: float | None = None,
-    ) -> None:
+    def __init__(self, output_dir: str | Path, slice_axis: int = -1, threshold: float | None = None) -> None:
         self.output_dir = Path(output_dir)
-        self.degradation = degradation
         self.slice_axis = slice_axis
-        self.model_name = model_name
         self.threshold = threshold
         self._rows: list[Row] = []
-        self._pictures: list[EvaluatedItem] = []
+        self._pictures: list[_Cine] = []
 
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator."""
@@ -82,18 +73,20 @@ class CineTable:
     @torch.no_grad()
     def measure(self, engine: Engine) -> None:
         """Measure the cines of one iteration."""
-        for item in evaluated_items(engine):
+        for item, comparison in compared_items(engine):
+            images = {**comparison.images, TRUTH: item.label}
             if item.label.shape[1] > 1:
-                self._rows += self._measured(item)
+                self._rows += self._measured(item, images)
             elif item.phase is not None:
-                self._pictures.append(_on_cpu(item))
+                kept = replace(item, image=None, label=item.label.cpu(), pred=item.pred.cpu(), mask=None)
+                self._pictures.append((kept, {method: image.cpu() for method, image in images.items()}))
 
     @torch.no_grad()
     def finish(self, engine: Engine) -> None:
         """Gather the rows of all processes, write the files and publish the means."""
         rows = gather_over_ranks(self._rows)
-        for item, is_even in _stacked(gather_over_ranks(self._pictures)):
-            rows += [row if is_even else {**row, "flicker": math.nan} for row in self._measured(item)]
+        for (item, images), is_even in _stacked(gather_over_ranks(self._pictures)):
+            rows += [row if is_even else {**row, "flicker": math.nan} for row in self._measured(item, images)]
         rows = cine_rows(rows)
         if not rows:
             _logger.info("no scan has frames, so there is no cine.csv")
@@ -107,13 +100,13 @@ class CineTable:
             write_cine(rows, summary, self.output_dir)
             _logger.info("%s\n%s", self.output_dir / "cine.md", cine_markdown(summary))
 
-    def _measured(self, item: EvaluatedItem) -> list[Row]:
-        images = slices_by_method(item, self.degradation, self.slice_axis, self.model_name)
+    def _measured(self, item: EvaluatedItem, images: Mapping[str, Tensor]) -> list[Row]:
+        by_slice = {method: volume_to_slices(image, self.slice_axis) for method, image in images.items()}
         area, unit = _pixel(item, self.slice_axis)
         rows = []
-        for k, truth in enumerate(images[TRUTH]):
+        for k, truth in enumerate(by_slice[TRUTH]):
             pool = find_blood_pool(truth, self.threshold)
-            for method, slices in images.items():
+            for method, slices in by_slice.items():
                 rows.append(
                     {
                         "subject": item.subject,
@@ -129,66 +122,17 @@ class CineTable:
         return rows
 
 
-def slices_by_method(
-    item: EvaluatedItem,
-    degradation: Degradation,
-    slice_axis: int,
-    model_name: str,
-    methods: Sequence[str] = UPSAMPLING_METHODS,
-    only: int | None = None,
-) -> dict[str, Tensor]:
-    """Return the slices (n, frames, rows, columns) of a scan by each method, of the network, and of the truth.
-
-    Args:
-        item: the scan, (1, frames, *spatial).
-        degradation: what made `item.image`.
-        slice_axis: the array axis of the slices.
-        model_name: the name of the network's result.
-        methods: the classical ones.
-        only: the one slice that is wanted.
-
-    Raises:
-        InputError: if the item does not hold the network's input.
-    """
-    if item.image is None:
-        raise InputError("the engine's output has no 'image', the network's input; the cine's table needs it")
-    wanted = slice(None) if only is None else slice(only, only + 1)
-    label, by_slice = item.label, item.label.ndim == 5 and degradation.spatial_dims == 2
-    found = {}
-    for method in methods:
-        if by_slice:
-            low = volume_to_slices(item.image, slice_axis)[wanted]
-            size = volume_to_slices(label, slice_axis).shape[2:]
-            found[method] = degradation.upsample(low, method, size=size)
-        else:
-            whole = degradation.upsample(item.image, method, size=label.shape[2:])
-            found[method] = volume_to_slices(whole, slice_axis)[wanted]
-    found[model_name] = volume_to_slices(item.pred.float(), slice_axis)[wanted]
-    found[TRUTH] = volume_to_slices(label, slice_axis)[wanted]
-    return found
-
-
-def _on_cpu(item: EvaluatedItem) -> EvaluatedItem:
-    """Keep what is needed of a picture until those of its slice are there."""
-    image = None if item.image is None else item.image.cpu()
-    return replace(item, image=image, label=item.label.cpu(), pred=item.pred.float().cpu(), mask=None)
-
-
-def _stacked(pictures: Iterable[EvaluatedItem]) -> list[tuple[EvaluatedItem, bool]]:
-    """Make one item of the pictures of a slice, in the order of their phases; say whether these follow each other."""
-    groups: dict[tuple[str, int | None, torch.Size], dict[int, EvaluatedItem]] = defaultdict(dict)
-    for item in pictures:
-        if item.image is None:
-            raise InputError("the engine's output has no 'image', the network's input; the cine's table needs it")
-        groups[item.subject, item.slice_number, item.label.shape][item.phase or 0] = item
+def _stacked(pictures: Iterable[_Cine]) -> list[tuple[_Cine, bool]]:
+    """Make one cine of the pictures of a slice, in the order of their phases; say whether these follow each other."""
+    groups: dict[tuple[str, int | None, torch.Size], dict[int, _Cine]] = defaultdict(dict)
+    for item, images in pictures:
+        groups[item.subject, item.slice_number, item.label.shape][item.phase or 0] = (item, images)
     found = []
     for frames in groups.values():
         phases = sorted(frames)
-        image, label, pred = (
-            torch.cat([getattr(frames[phase], name) for phase in phases], dim=1) for name in ("image", "label", "pred")
-        )
-        stacked = replace(frames[phases[0]], image=image, label=label, pred=pred)
-        found.append((stacked, phases == list(range(phases[0], phases[-1] + 1))))
+        item, methods = frames[phases[0]]
+        together = {method: torch.cat([frames[phase][1][method] for phase in phases], dim=1) for method in methods}
+        found.append(((item, together), phases == list(range(phases[0], phases[-1] + 1))))
     return found
 
 

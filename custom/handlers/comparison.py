@@ -27,7 +27,7 @@ from custom.handlers.run_info import versions
 from custom.handlers.summary import REFERENCE, Row, merge_rows, summarise, table_markdown, write_results
 from custom.metrics import LPIPS, checkerboard, consistency, find_lpips, image_metrics, zscore_metrics
 
-__all__ = ["Comparison", "ComparisonTable", "Prediction", "compare"]
+__all__ = ["Comparison", "ComparisonTable", "Prediction", "compare", "compared_items"]
 
 _logger = logging.getLogger(__name__)
 
@@ -119,6 +119,19 @@ def compare(
     return Comparison(rows, images)
 
 
+def compared_items(engine: Engine) -> list[tuple[EvaluatedItem, Comparison]]:
+    """Return the scans of an iteration and what the `ComparisonTable` that is attached to the engine found of them.
+
+    Raises:
+        UsageError: if there is no such handler, or it comes later.
+    """
+    items = evaluated_items(engine)
+    found: list[Comparison] | None = getattr(engine.state, "comparisons", None)
+    if found is None or len(found) != len(items):
+        raise UsageError("no ComparisonTable comes before this handler, which reads its images; attach one first")
+    return list(zip(items, found, strict=True))
+
+
 class ComparisonTable:
     """An Ignite handler that compares a network with the classical methods on whole scans and writes what it finds.
 
@@ -129,7 +142,8 @@ class ComparisonTable:
     averaged, so that intervals are over subjects and not over images. When the epoch ends the rows of all processes are
     put together, and rank 0 writes `metrics.csv`, `summary.json` and `table.md`. The means are then in
     `engine.state.metrics` of every process as `<method>_<metric>`, and the gain over cubic as `difference_<metric>`:
-    handlers that read them are to be attached after this one.
+    handlers that read them are to be attached after this one, as are those that read the images of all methods by
+    `compared_items`.
 
     Args:
         output_dir: where the files go; pictures in `pictures/`.
@@ -207,6 +221,7 @@ class ComparisonTable:
     def measure(self, engine: Engine) -> None:
         """Compare the scans of one iteration."""
         items = evaluated_items(engine)
+        engine.state.comparisons = []
         seconds = float(getattr(engine.state, "seconds", math.nan)) / max(1, len(items))
         for item in items:
             if item.image is None:
@@ -227,6 +242,7 @@ class ComparisonTable:
                 zscore=self.zscore,
                 lattice=self.lattice,
             )
+            engine.state.comparisons.append(comparison)
             self._rows += [{**row, "key": item.key} for row in comparison.rows]
             if self.pictures and item.subject not in self._drawn:
                 self._draw(item, comparison, mask)

@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from custom.data.storage import whole_file
-from custom.degradations import Degradation
-from custom.handlers.cine import slices_by_method
 from custom.handlers.cine_summary import TRUTH
-from custom.handlers.items import EvaluatedItem, evaluated_items
+from custom.handlers.comparison import Comparison, compared_items
+from custom.handlers.items import EvaluatedItem
 from custom.handlers.pictures import picture_name
 from custom.metrics import find_blood_pool
 
@@ -34,29 +33,25 @@ _TITLES = {TRUTH: "HR", "nearest": "LR (nearest)", "cubic": "Cubic", "model": "M
 # The line reaches this many radii of the pool to either side of its middle: over the walls.
 _REACH = 2.0
 _FEWEST_FRAMES = 3
+# Next to cubic they show nothing of their own.
+_NOT_DRAWN = ("linear", "zero_filled")
 
 
 class MMode:
-    """An Ignite handler that draws the M-mode of the first cine of each subject: HR, LR, cubic and the network.
+    """An Ignite handler that draws the M-mode of the first cine of each subject: HR, LR, cubic and the networks.
 
-    After each iteration of an evaluator (output and batch as for `ComparisonTable`) a line is laid through the blood
-    pool of the middle slice of a scan with at least three frames, found from the truth. The picture is
-    `pictures/<subject>_m_mode.png`. Each process draws what it has evaluated.
+    After each iteration of an evaluator a line is laid through the blood pool of the middle slice of a scan with at
+    least three frames, found from the truth; the images are those of the `ComparisonTable`, which comes before this
+    handler. The picture is `pictures/<subject>_m_mode.png`. Each process draws what it has evaluated.
 
     Args:
         output_dir: where the pictures go.
-        degradation: what made the network's input.
         slice_axis: the array axis along which a 2D network reads a volume.
-        model_name: the name of the network in the picture.
     """
 
-    def __init__(
-        self, output_dir: str | Path, degradation: Degradation, slice_axis: int = -1, model_name: str = "model"
-    ) -> None:
+    def __init__(self, output_dir: str | Path, slice_axis: int = -1) -> None:
         self.output_dir = Path(output_dir)
-        self.degradation = degradation
         self.slice_axis = slice_axis
-        self.model_name = model_name
         self._drawn: set[str] = set()
 
     def attach(self, engine: Engine) -> None:
@@ -71,24 +66,26 @@ class MMode:
     @torch.no_grad()
     def draw(self, engine: Engine) -> None:
         """Draw the cines of one iteration."""
-        for item in evaluated_items(engine):
+        for item, comparison in compared_items(engine):
             if item.label.shape[1] >= _FEWEST_FRAMES and item.subject not in self._drawn:
                 self._drawn.add(item.subject)
-                self._draw(item)
+                self._draw(item, comparison)
 
-    def _draw(self, item: EvaluatedItem) -> None:
+    def _draw(self, item: EvaluatedItem, comparison: Comparison) -> None:
         is_volume = item.label.ndim == 5
         middle = item.label.shape[2:][self.slice_axis] // 2 if is_volume else 0
-        images = slices_by_method(
-            item, self.degradation, self.slice_axis, self.model_name, methods=("nearest", "cubic"), only=middle
-        )
+        images = {TRUTH: item.label, **comparison.images}
         # The first axis of a volume runs across the picture, as its columns were stored by the scanner.
-        frames = {name: image[0].mT if is_volume else image[0] for name, image in images.items()}
+        frames = {
+            name: image[0].select(self.slice_axis, middle).mT if is_volume else image[0]
+            for name, image in images.items()
+            if name not in _NOT_DRAWN
+        }
         name = picture_name(item.subject)
         where = f", slice {middle + 1} of {item.label.shape[2:][self.slice_axis]}" if is_volume else ""
         m_mode_picture(
             self.output_dir / "pictures" / f"{name.removesuffix('.png')}_m_mode.png",
-            {TRUTH: frames.pop(TRUTH), **frames},
+            frames,
             title=f"{item.subject}{where}",
         )
 

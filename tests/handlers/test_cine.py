@@ -15,9 +15,10 @@ from PIL import Image
 
 from custom.data.slices import volume_to_slices
 from custom.degradations import UPSAMPLING_METHODS, AreaMean
-from custom.errors import InputError
+from custom.errors import UsageError
 from custom.handlers.cine import CineTable
 from custom.handlers.cine_summary import cine_rows, summarise_cine
+from custom.handlers.comparison import ComparisonTable
 from custom.handlers.m_mode import Line, MMode, line_through, m_mode_picture
 from custom.metrics import ejection
 
@@ -53,8 +54,8 @@ class Scaled(torch.nn.Module):
         return self.factor * slices.movedim(0, -1)[None]
 
 
-def evaluate(handlers, scans, network=None):
-    """Run an evaluator over items {"label", "subject", ...}; inputs are made as at evaluation."""
+def evaluate(folder, handlers, scans, network=None, networks=None):
+    """Run an evaluator that compares over items {"label", "subject", ...}; inputs are made as at evaluation."""
     data = []
     for i, scan in enumerate(scans):
         label = scan["label"]
@@ -64,11 +65,12 @@ def evaluate(handlers, scans, network=None):
         meta = {"filename_or_obj": f"{i}.nii"} if label.ndim == 4 else {"filename_or_obj": f"{i}.png", "kind": "image"}
         label = MetaTensor(label, affine=np.diag([1.5, 2.0, 8.0, 1.0]), meta=meta)
         data.append({**scan, "image": image, "label": label})
+    comparison = ComparisonTable(folder, AreaMean(2, spatial_dims=2), pictures=False, networks=networks)
     evaluator = SupervisedEvaluator(
         device=torch.device("cpu"),
         val_data_loader=DataLoader(Dataset(data), batch_size=1),
         network=network or Scaled(),
-        val_handlers=handlers,
+        val_handlers=[comparison, *handlers],
     )
     evaluator.run()
     return evaluator.state.metrics
@@ -79,13 +81,9 @@ def rows_in(folder):
         return list(csv.DictReader(file))
 
 
-def table(folder, **options):
-    return CineTable(folder, AreaMean(2, spatial_dims=2), **options)
-
-
 def test_each_slice_is_measured_by_each_method(tmp_path, caplog):
     with caplog.at_level(logging.INFO):
-        metrics = evaluate([table(tmp_path)], [{"label": cine(), "subject": "a"}])
+        metrics = evaluate(tmp_path, [CineTable(tmp_path)], [{"label": cine(), "subject": "a"}])
     rows = rows_in(tmp_path)
     assert [(row["subject"], row["slice"], row["method"]) for row in rows] == [
         ("a", str(k), method) for k in range(3) for method in METHODS
@@ -110,7 +108,7 @@ def test_each_slice_is_measured_by_each_method(tmp_path, caplog):
 
 def test_summary_holds_bias_and_limits(tmp_path):
     scans = [{"label": cine(), "subject": "a"}, {"label": cine((15.0, 11.0, 9.0, 13.0)), "subject": "b"}]
-    metrics = evaluate([table(tmp_path)], scans, Scaled(1.25))
+    metrics = evaluate(tmp_path, [CineTable(tmp_path)], scans, Scaled(1.25))
     summary = json.loads((tmp_path / "cine.json").read_text())
     assert summary["subjects"] == ["a", "b"]
     assert summary["slices"] == 6
@@ -147,7 +145,7 @@ def test_pictures_of_one_slice_come_together(tmp_path):
         {"label": frame(radius)[None], "subject": "a", "slice": number, "phase": phase}
         for number, phase, radius in ((4, 7, 8.0), (4, 0, 16.0), (5, 0, 14.0), (5, 1, 13.0), (6, 0, 15.0))
     ]
-    metrics = evaluate([table(tmp_path)], scans)
+    metrics = evaluate(tmp_path, [CineTable(tmp_path)], scans)
     assert not any(math.isnan(value) for value in metrics.values())
     truth = {row["slice"]: row for row in rows_in(tmp_path) if row["method"] == "truth"}
     assert list(truth) == ["4", "5", "6"]
@@ -160,16 +158,14 @@ def test_pictures_of_one_slice_come_together(tmp_path):
 
 def test_scans_without_frames_have_no_table(tmp_path, caplog):
     with caplog.at_level(logging.INFO):
-        evaluate(
-            [table(tmp_path), MMode(tmp_path, AreaMean(2, spatial_dims=2))],
-            [{"label": frame(12.0)[None], "subject": "a"}],
-        )
-    assert list(tmp_path.iterdir()) == []
+        evaluate(tmp_path, [CineTable(tmp_path), MMode(tmp_path)], [{"label": frame(12.0)[None], "subject": "a"}])
+    assert not list(tmp_path.glob("cine*"))
+    assert not list(tmp_path.rglob("*m_mode*"))
     assert "no scan has frames" in caplog.text
 
 
 def test_one_threshold_for_all_slices(tmp_path):
-    evaluate([table(tmp_path, threshold=0.6)], [{"label": cine(slices=1), "subject": "a"}], Scaled(0.6))
+    evaluate(tmp_path, [CineTable(tmp_path, threshold=0.6)], [{"label": cine(slices=1), "subject": "a"}], Scaled(0.6))
     rows = {row["method"]: row for row in rows_in(tmp_path)}
     assert float(rows["truth"]["largest_area"]) > 1500
     assert float(rows["model"]["largest_area"]) == 0  # at most 0.6 * 0.82 and the overshoot of cubic
@@ -185,11 +181,23 @@ def test_a_scan_that_came_twice_counts_once_and_two_scans_of_a_subject_both():
     assert rows[0]["change"] == ejection([8.0, 2.0])
 
 
-def test_an_engine_without_input_images_is_told(tmp_path):
+def test_a_table_needs_a_comparison_before_it(tmp_path):
     item = {"label": cine(), "pred": cine()}
     engine = SimpleNamespace(state=SimpleNamespace(output=[item], batch=[{"subject": "a"}]))
-    with pytest.raises(InputError, match="'image'"):
-        table(tmp_path).measure(engine)
+    for observe in (CineTable(tmp_path).measure, MMode(tmp_path).draw):
+        with pytest.raises(UsageError, match="ComparisonTable"):
+            observe(engine)
+
+
+def test_every_compared_network_is_in_the_cines_table_and_picture(tmp_path):
+    handlers = [CineTable(tmp_path), MMode(tmp_path)]
+    scans = [{"label": cine(slices=1), "subject": "a"}]
+    evaluate(tmp_path, handlers, scans, networks={"brighter": Scaled(1.25), "darker": Scaled(0.8)})
+    areas = {row["method"]: float(row["largest_area"]) for row in rows_in(tmp_path)}
+    assert list(areas) == [*UPSAMPLING_METHODS, "model", "brighter", "darker", "truth"]
+    assert areas["darker"] < areas["model"] < areas["brighter"]
+    with Image.open(tmp_path / "pictures" / "a_m_mode.png") as picture:
+        assert picture.size == (round(2.3 * 7 * 150), 750)
 
 
 # --- M-mode
@@ -228,7 +236,7 @@ def test_the_line_runs_where_more_moves():
 
 def test_the_handler_draws_the_first_cine_of_each_subject(tmp_path):
     scans = [{"label": cine(), "subject": name} for name in ("a", "a", "b")]
-    evaluate([MMode(tmp_path, AreaMean(2, spatial_dims=2))], scans)
+    evaluate(tmp_path, [MMode(tmp_path)], scans)
     assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == ["a_m_mode.png", "b_m_mode.png"]
     with Image.open(tmp_path / "pictures" / "a_m_mode.png") as picture:
         assert picture.size == (round(2.3 * 5 * 150), 750)
