@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
-import logging
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from dicom_checks import check_read
 from dicom_files import OBLIQUE, Layout, content, rotated, save, write_classic, write_enhanced
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,24 +17,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless
 
 from custom.data import ScanReader, check_header, read_scan
-from custom.data.dicom import DicomStack, find_stacks, read_stack, stack_of
+from custom.data.dicom import find_stacks, read_stack, stack_of
 from custom.errors import InputError
-
-
-def _check(stack: DicomStack, layout: Layout) -> None:
-    """Values voxel by voxel, and the place of the corners by the standard's own formula."""
-    scan = read_stack(stack)
-    np.testing.assert_array_equal(scan.array, content(layout))
-    assert scan.array.dtype == np.float32
-    assert stack.shape == layout.shape
-    last = tuple(n - 1 for n in layout.shape)
-    for i in (0, last[0]):
-        for j in (0, last[1]):
-            for k in range(layout.shape[2]):
-                np.testing.assert_allclose(
-                    (scan.affine @ (i, j, k, 1))[:3], layout.world(i, j, k), atol=1e-4, err_msg=f"{(i, j, k)}"
-                )
-
 
 LAYOUTS = {
     "plain": Layout(),
@@ -57,7 +40,7 @@ def test_classic(tmp_path: Path, name: str) -> None:
     layout = LAYOUTS[name]
     write_classic(tmp_path, layout)
     stack = stack_of(tmp_path)
-    _check(stack, layout)
+    check_read(stack, layout)
     assert not stack.enhanced
     assert len(stack.files) == layout.shape[2] * layout.frames
 
@@ -67,7 +50,7 @@ def test_enhanced(tmp_path: Path, name: str) -> None:
     layout = LAYOUTS[name]
     path = write_enhanced(tmp_path / "e.dcm", layout)
     stack = stack_of(path)
-    _check(stack, layout)
+    check_read(stack, layout)
     assert stack.enhanced
     assert stack.files == (path,)
     assert stack.name == "e"
@@ -87,7 +70,7 @@ def test_any_orientation(
     layout = Layout(shape=(3, 4, 3), orientation=rotated(angles), spacing=spacing, origin=origin)
     folder = tmp_path_factory.mktemp("any")
     write_classic(folder, layout)
-    _check(stack_of(folder), layout)
+    check_read(stack_of(folder), layout)
     assert np.linalg.det(stack_of(folder).affine[:3, :3]) > 0
 
 
@@ -104,7 +87,7 @@ def test_neither_name_nor_number_nor_slice_location_orders_slices(tmp_path: Path
     files = write_classic(tmp_path, layout, change=scramble)
     for k, file in enumerate(files):
         file.rename(tmp_path / f"{order[k]}")
-    _check(stack_of(tmp_path), layout)
+    check_read(stack_of(tmp_path), layout)
 
 
 def test_values_of_frames(tmp_path: Path) -> None:
@@ -139,7 +122,7 @@ def test_repeats_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
 
     layout = Layout(frames=2, axis="repeat")
     write_classic(tmp_path, layout, change=renumber)
-    _check(stack_of(tmp_path), layout)
+    check_read(stack_of(tmp_path), layout)
 
 
 def test_echoes_with_phases_are_one_scan_for_each_echo(tmp_path: Path) -> None:
@@ -159,7 +142,7 @@ def test_echoes_with_phases_are_one_scan_for_each_echo(tmp_path: Path) -> None:
 def test_other_transfer_syntaxes(tmp_path: Path, syntax: UID) -> None:
     layout = Layout(dtype="int16", intercept=-7.0)
     write_classic(tmp_path, layout, syntax=syntax)
-    _check(stack_of(tmp_path), layout)
+    check_read(stack_of(tmp_path), layout)
 
 
 def test_run_lengths_need_no_package(tmp_path: Path) -> None:
@@ -169,7 +152,7 @@ def test_run_lengths_need_no_package(tmp_path: Path) -> None:
 
     layout = Layout(shape=(40, 36, 2))
     write_classic(tmp_path, layout, change=compress)
-    _check(stack_of(tmp_path), layout)
+    check_read(stack_of(tmp_path), layout)
 
 
 @pytest.mark.parametrize("name", ["JPEGLosslessProcess14_1", "JPEGLSLossless", "JPEG2000Lossless"])
@@ -187,7 +170,7 @@ def test_compressed(tmp_path: Path, name: str) -> None:
         writer.SetImage(change.GetOutput())
         writer.SetFileName(str(file))
         assert writer.Write()
-    _check(stack_of(tmp_path), layout)
+    check_read(stack_of(tmp_path), layout)
 
 
 def test_missing_decoder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +198,7 @@ def test_gzip(tmp_path: Path, kind: str) -> None:
     for file in files:
         file.with_name(file.name + ".gz").write_bytes(gzip.compress(file.read_bytes()))
         file.unlink()
-    _check(stack_of(tmp_path / "a"), layout)
+    check_read(stack_of(tmp_path / "a"), layout)
 
 
 def test_bits_that_hold_no_value_are_left_out(tmp_path: Path) -> None:
@@ -230,7 +213,7 @@ def test_bits_that_hold_no_value_are_left_out(tmp_path: Path) -> None:
 
         layout = Layout(dtype=dtype)
         write_classic(tmp_path / dtype, layout, change=with_overlay)
-        _check(stack_of(tmp_path / dtype), layout)
+        check_read(stack_of(tmp_path / dtype), layout)
 
     def negative(data: Dataset, k: int, t: int) -> Dataset:
         data.BitsStored, data.HighBit = 12, 11
@@ -248,14 +231,14 @@ def test_monochrome1_keeps_its_values_with_a_word(tmp_path: Path, caplog: pytest
         return data
 
     write_classic(tmp_path, change=invert)
-    _check(stack_of(tmp_path), Layout())
+    check_read(stack_of(tmp_path), Layout())
     assert "MONOCHROME1" in caplog.text
 
 
 def test_gantry_tilt_shears_the_affine(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     layout = Layout(tilt=0.8, orientation=OBLIQUE)
     write_classic(tmp_path, layout)
-    _check(stack_of(tmp_path), layout)
+    check_read(stack_of(tmp_path), layout)
     assert f"lean {np.degrees(np.arctan(0.2)):.3g} degrees" in caplog.text
 
 
@@ -287,30 +270,14 @@ def test_odd_values_neither_raise_nor_warn(tmp_path: Path, recwarn: pytest.Warni
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             write_classic(tmp_path, change=odd)
-    _check(stack_of(tmp_path), Layout())
+    check_read(stack_of(tmp_path), Layout())
     assert pydicom.config.settings.reading_validation_mode == mode
-
-
-def test_magnitude_and_phase_are_two_scans(tmp_path: Path) -> None:
-    def phase(data: Dataset, k: int, t: int) -> Dataset:
-        data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID + ".9"
-        return data
-
-    write_classic(tmp_path / "a", image_type=("ORIGINAL", "PRIMARY", "M", "ND"))
-    second = write_classic(tmp_path / "b", image_type=("ORIGINAL", "PRIMARY", "P", "ND"), change=phase)
-    for file in second:
-        shutil.move(file, tmp_path / "a" / f"P{file.name}")
-    stacks = find_stacks(tmp_path / "a")
-    assert [len(stack.files) for stack in stacks] == [4, 4]
-    assert sorted(stack.name for stack in stacks) == ["a_3_magnitude1", "a_3_phase2"]
-    for stack in stacks:
-        _check(stack, Layout())
 
 
 def test_magnitude_of_an_enhanced_file_is_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     types = [("ORIGINAL", "PRIMARY", "M", "NONE"), ("ORIGINAL", "PRIMARY", "P", "NONE")]
     path = write_enhanced(tmp_path / "both.dcm", frame_types=types)
-    _check(stack_of(path), Layout())
+    check_read(stack_of(path), Layout())
     assert "2 kinds of image" in caplog.text
     assert "the magnitude is read" in caplog.text
 
@@ -336,25 +303,6 @@ def test_frames_over_time_without_functional_groups(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match="tell slices from times"):
         stack_of(write_classic(tmp_path / "b", layout, change=unknown)[0])
-
-
-def test_a_copy_of_a_file_is_no_repeat(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    files = write_classic(tmp_path)
-    shutil.copy(files[1], tmp_path / "a copy.dcm")
-    _check(stack_of(tmp_path), Layout())
-    _check(stack_of(tmp_path / "a copy.dcm"), Layout())
-
-
-def test_one_uid_for_all_images_does_not_lose_them(tmp_path: Path) -> None:
-    """As some anonymisers write it."""
-
-    def same(data: Dataset, k: int, t: int) -> Dataset:
-        data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
-        return data
-
-    write_classic(tmp_path, Layout(frames=2), change=same)
-    _check(stack_of(tmp_path), Layout(frames=2))
 
 
 # MONAI makes all of its own readers first, and one of them has something to say.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from dicom_checks import check_read
 from dicom_files import Layout, content, write_classic, write_enhanced
 from pydicom.dataset import Dataset
 
@@ -103,3 +105,38 @@ def test_results_in_folders_with_dots_are_no_input(tmp_path: Path) -> None:
     write_classic(tmp_path / "1.2.840.5")
     write_classic(tmp_path / "1.2.840.5_sr")
     assert {Path(scan).parent.name for scan in list_scans(tmp_path, output_dir=tmp_path)} == {"1.2.840.5"}
+
+
+def test_magnitude_and_phase_are_two_scans(tmp_path: Path) -> None:
+    def phase(data: Dataset, k: int, t: int) -> Dataset:
+        data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = data.SOPInstanceUID + ".9"
+        return data
+
+    write_classic(tmp_path / "a", image_type=("ORIGINAL", "PRIMARY", "M", "ND"))
+    second = write_classic(tmp_path / "b", image_type=("ORIGINAL", "PRIMARY", "P", "ND"), change=phase)
+    for file in second:
+        shutil.move(file, tmp_path / "a" / f"P{file.name}")
+    stacks = find_stacks(tmp_path / "a")
+    assert [len(stack.files) for stack in stacks] == [4, 4]
+    assert sorted(stack.name for stack in stacks) == ["a_3_magnitude1", "a_3_phase2"]
+    for stack in stacks:
+        check_read(stack, Layout())
+
+
+def test_a_copy_of_a_file_is_no_repeat(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    files = write_classic(tmp_path)
+    shutil.copy(files[1], tmp_path / "a copy.dcm")
+    check_read(stack_of(tmp_path), Layout())
+    check_read(stack_of(tmp_path / "a copy.dcm"), Layout())
+
+
+def test_one_uid_for_all_images_does_not_lose_them(tmp_path: Path) -> None:
+    """As some anonymisers write it."""
+
+    def same(data: Dataset, k: int, t: int) -> Dataset:
+        data.SOPInstanceUID = data.file_meta.MediaStorageSOPInstanceUID = "1.2.3"
+        return data
+
+    write_classic(tmp_path, Layout(frames=2), change=same)
+    check_read(stack_of(tmp_path), Layout(frames=2))
