@@ -3,50 +3,17 @@
 from __future__ import annotations
 
 import copy
-import json
 from pathlib import Path
-from typing import Any
 
-import nibabel as nib
-import numpy as np
 import pytest
+from manifest_files import GOOD, save_manifest, save_nifti
 
 from custom.data.manifest import load_manifest
 from custom.errors import InputError, MissingFileError
 
-GOOD: dict[str, Any] = {
-    "name": "mine",
-    "licence": "mine",
-    "citation": "none",
-    "how_to_get": {"url": "", "words": "It is mine."},
-    "modality": "MRI",
-    "kind": "volume",
-    "patterns": ["{subject}.nii"],
-    "split": {"by": "list", "train": ["a", "b"], "validation": ["c"], "test": ["d"]},
-}
-
-
-def _nifti(*paths: Path) -> None:
-    for path in paths:
-        nib.save(nib.Nifti1Image(np.arange(24, dtype=np.int16).reshape(2, 3, 4), np.eye(4)), path)
-
-
-def _written(folder: Path, content: dict[str, Any]) -> Path:
-    path = folder / "mine.json"
-    path.write_text(json.dumps(content))
-    return path
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    folder = tmp_path / "data"
-    folder.mkdir()
-    _nifti(*(folder / f"{subject}.nii" for subject in "abcd"))
-    return folder
-
 
 def test_missing_and_empty_dataset_dir_are_said_first(tmp_path: Path) -> None:
-    path = _written(tmp_path, GOOD)
+    path = save_manifest(tmp_path, GOOD)
     with pytest.raises(MissingFileError, match=r"dataset_dir .*gone: no such folder. To get mine: It is mine\."):
         load_manifest(path, tmp_path / "gone")
     (tmp_path / "empty").mkdir()
@@ -62,7 +29,7 @@ def test_pattern_that_finds_nothing(tmp_path: Path, data: Path) -> None:
         r"no file fits {subject}/T1.nii or {subject}_T1.nii of the manifest mine.json .the folder holds a.nii, b.nii"
     )
     with pytest.raises(InputError, match=words):
-        load_manifest(_written(tmp_path, content), data)
+        load_manifest(save_manifest(tmp_path, content), data)
 
 
 def test_sample_manifest_on_other_data_says_how_to_name_ones_own(data: Path) -> None:
@@ -78,10 +45,10 @@ def test_everything_wrong_is_listed_in_one_error(tmp_path: Path, data: Path) -> 
     (data / "c.nii").unlink()
     (data / "c.nii").symlink_to(tmp_path / "nowhere.nii")
     outside = tmp_path / "outside.nii"
-    _nifti(outside)
+    save_nifti(outside)
     (data / "e.nii").symlink_to(outside)
     with pytest.raises(InputError) as caught:
-        load_manifest(_written(tmp_path, content), data)
+        load_manifest(save_manifest(tmp_path, content), data)
     message = str(caught.value)
     assert "6 problems" in message
     assert "a.nii: the file is empty" in message
@@ -96,7 +63,7 @@ def test_long_list_is_cut_and_counted(tmp_path: Path, data: Path) -> None:
     content = copy.deepcopy(GOOD)
     content["split"]["test"] = ["s[01-50]"]
     with pytest.raises(InputError, match="50 problems") as caught:
-        load_manifest(_written(tmp_path, content), data)
+        load_manifest(save_manifest(tmp_path, content), data)
     lines = str(caught.value).splitlines()
     assert len(lines) == 22
     assert lines[-1] == "  - and 30 more"
@@ -104,24 +71,24 @@ def test_long_list_is_cut_and_counted(tmp_path: Path, data: Path) -> None:
 
 def test_missing_mask_is_named(tmp_path: Path, data: Path) -> None:
     content = copy.deepcopy(GOOD) | {"mask_pattern": "{subject}_mask.nii"}
-    _nifti(*(data / f"{subject}_mask.nii" for subject in "abd"))
+    save_nifti(*(data / f"{subject}_mask.nii" for subject in "abd"))
     with pytest.raises(InputError, match=r"1 problem\n.*c_mask\.nii: no such file"):
-        load_manifest(_written(tmp_path, content), data)
+        load_manifest(save_manifest(tmp_path, content), data)
 
 
 def test_link_inside_is_followed_but_one_file_has_one_subject(tmp_path: Path, data: Path) -> None:
     (data / "store").mkdir()
     (data / "d.nii").rename(data / "store" / "d.nii")
     (data / "d.nii").symlink_to(data / "store" / "d.nii")
-    load_manifest(_written(tmp_path, GOOD), data)
+    load_manifest(save_manifest(tmp_path, GOOD), data)
     (data / "c.nii").unlink()
     (data / "c.nii").symlink_to(data / "store" / "d.nii")
     with pytest.raises(InputError, match=r"d\.nii: one file for two subjects, c and d"):
-        load_manifest(_written(tmp_path, GOOD), data)
+        load_manifest(save_manifest(tmp_path, GOOD), data)
 
 
 def test_too_few_subjects_for_the_fractions(tmp_path: Path) -> None:
-    _nifti(tmp_path / "a.nii", tmp_path / "b.nii")
+    save_nifti(tmp_path / "a.nii", tmp_path / "b.nii")
     with pytest.raises(InputError, match=r"split\.(validation|test): no subject is left for it, there are only 2"):
         load_manifest("nifti_folder", tmp_path)
 
@@ -132,4 +99,4 @@ def test_slabs_are_for_one_subject(tmp_path: Path, data: Path) -> None:
         "split": {"by": "slabs", "axis": 2, "train": [[0.0, 0.5]], "validation": [[0.6, 0.7]], "test": [[0.8, 1.0]]},
     }
     with pytest.raises(InputError, match="split by slabs is for one subject and there are 4: a, b, c, d"):
-        load_manifest(_written(tmp_path, content), data)
+        load_manifest(save_manifest(tmp_path, content), data)
