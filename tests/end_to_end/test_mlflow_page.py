@@ -31,11 +31,7 @@ from PIL import Image
 from custom.handlers.learning_curves import LearningCurves
 from custom.handlers.mlflow_run import MLflowMetrics, MLflowRun
 
-pytestmark = [
-    pytest.mark.slow,
-    # MLflow uses what the newest SQLAlchemy calls outdated.
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
-]
+pytestmark = pytest.mark.slow
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _SERVER_SECONDS, _BROWSER_SECONDS, _PAGE_SECONDS = 240, 60, 120

@@ -24,9 +24,6 @@ from custom.errors import InputError
 from custom.handlers.learning_curves import LearningCurves
 from custom.handlers.mlflow_run import DEFAULT_ARTIFACTS, MLflowMetrics, MLflowRun, flatten_parameters
 
-# MLflow uses what the newest SQLAlchemy calls outdated.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
-
 
 @pytest.fixture
 def reader(output_dir: Path) -> Iterator[Reader]:

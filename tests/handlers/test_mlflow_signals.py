@@ -13,9 +13,6 @@ from mlflow_reader import Reader
 
 from custom.handlers import mlflow_run
 
-# MLflow uses what the newest SQLAlchemy calls outdated.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
-
 ROOT = Path(__file__).resolve().parents[2]
 
 TERMINATED = """

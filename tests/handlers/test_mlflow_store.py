@@ -14,9 +14,6 @@ import pytest
 from custom.errors import InputError
 from custom.handlers.mlflow_run import MLflowMetrics, MLflowRun
 
-# MLflow uses what the newest SQLAlchemy calls outdated.
-pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated")
-
 
 def refused_port() -> int:
     with closing(socket.socket()) as probe:
