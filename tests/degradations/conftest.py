@@ -5,46 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from degradation_cases import DEGRADATIONS
 from hypothesis import strategies as st
 
-from custom.degradations import (
-    AreaMean,
-    BicubicGaussian,
-    Bilinear,
-    Degradation,
-    GaussianBlur,
-    GaussianDecimation,
-    KSpaceCrop,
-)
+from custom.degradations import Degradation
 
-FACTORIES: dict[str, Callable[[tuple[int, ...]], Degradation]] = {
-    "area_mean": AreaMean,
-    "bilinear": Bilinear,
-    "bicubic": lambda scale: BicubicGaussian(scale, sigma=0.0),
-    "bicubic_gaussian_lr": BicubicGaussian,
-    "bicubic_gaussian_hr": lambda scale: BicubicGaussian(scale, sigma=1.5, sigma_grid="hr"),
-    "gaussian_decimation": GaussianDecimation,
-    "gaussian_decimation_per_axis": lambda scale: GaussianDecimation(scale, sigma=[0.4 * n for n in scale]),
-    "gaussian_blur": lambda scale: GaussianBlur([0.5 * n for n in scale]),
-    "kspace_crop": KSpaceCrop,
-    "kspace_crop_plain": lambda scale: KSpaceCrop(scale, pixel_centre_grid=False),
-}
 # What design and configs use, tried first of all; then whatever hypothesis thinks of.
 SCALES = [(2, 2), (4, 4), (3, 3), (1, 4), (1, 1, 4), (2, 2, 2), (3, 1, 2), (4, 4, 4)]
 
 
-@pytest.fixture(scope="session", params=list(FACTORIES))
+@pytest.fixture(scope="session", params=list(DEGRADATIONS))
 def factory(request: pytest.FixtureRequest) -> Callable[[tuple[int, ...]], Degradation]:
     """Makes a degradation from a scale for each axis."""
-    return FACTORIES[request.param]
+    return DEGRADATIONS[request.param]
 
 
 @pytest.fixture(
-    scope="session", params=[name for name in FACTORIES if name not in ("kspace_crop", "kspace_crop_plain")]
+    scope="session", params=[name for name in DEGRADATIONS if name not in ("kspace_crop", "kspace_crop_plain")]
 )
 def image_domain_factory(request: pytest.FixtureRequest) -> Callable[[tuple[int, ...]], Degradation]:
     """Makes a degradation with a finite border from a scale for each axis."""
-    return FACTORIES[request.param]
+    return DEGRADATIONS[request.param]
 
 
 @pytest.fixture(scope="session")
