@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -241,18 +241,15 @@ def _frame_times(fields: Fields, path: Path, number_of_frames: int) -> list[floa
 def _classic_labels(fields: Fields) -> dict[str, float]:
     keywords = {
         "echo_time": "EchoTime",
-        "trigger_time": "TriggerTime",
+        "trigger_time": "TriggerTime" if fields.number("TriggerTime") is not None else "NominalCardiacTriggerDelayTime",
         "temporal_position": "TemporalPositionIdentifier",
         "acquisition_number": "AcquisitionNumber",
         "instance_number": "InstanceNumber",
     }
-    labels = {label: fields.number(keyword) for label, keyword in keywords.items()}
-    if labels["trigger_time"] is None:
-        labels["trigger_time"] = fields.number("NominalCardiacTriggerDelayTime")
-    labels["acquisition_time"] = _milliseconds(
+    acquired = _milliseconds(
         fields.text("AcquisitionDateTime"), fields.text("AcquisitionDate"), fields.text("AcquisitionTime")
     )
-    return {label: value for label, value in labels.items() if value is not None}
+    return _labels(fields, keywords, acquisition_time=acquired)
 
 
 def _enhanced_labels(fields: Fields) -> dict[str, float]:
@@ -262,12 +259,17 @@ def _enhanced_labels(fields: Fields) -> dict[str, float]:
         "temporal_position": "TemporalPositionIndex",
         "acquisition_number": "FrameAcquisitionNumber",
     }
-    labels = {label: fields.number(keyword) for label, keyword in keywords.items()}
-    offset = fields.number("TemporalPositionTimeOffset")
-    labels["time_offset"] = None if offset is None else 1000.0 * offset  # s to ms
-    labels["acquisition_time"] = _milliseconds(fields.text("FrameReferenceDateTime"), "", "")
-    if labels["acquisition_time"] is None:
-        labels["acquisition_time"] = _milliseconds(fields.text("FrameAcquisitionDateTime"), "", "")
+    seconds = fields.number("TemporalPositionTimeOffset")
+    offset = None if seconds is None else 1000.0 * seconds
+    acquired = _milliseconds(fields.text("FrameReferenceDateTime"), "", "")
+    if acquired is None:
+        acquired = _milliseconds(fields.text("FrameAcquisitionDateTime"), "", "")
+    return _labels(fields, keywords, time_offset=offset, acquisition_time=acquired)
+
+
+def _labels(fields: Fields, keywords: Mapping[str, str], **others: float | None) -> dict[str, float]:
+    """Return the numbers under the keywords, and others, as far as they are given."""
+    labels = {label: fields.number(keyword) for label, keyword in keywords.items()} | others
     return {label: value for label, value in labels.items() if value is not None}
 
 
