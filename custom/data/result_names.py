@@ -8,7 +8,7 @@ from pathlib import Path
 
 from custom.data.dicom.headers import is_dicom
 from custom.data.dicom.stack import StackFiles, find_stack_files, is_named_dicom, stack_files_of
-from custom.data.dicom.writer import DICOM_FORMS
+from custom.data.dicom.writer import check_dicom_form, writes_one_file
 from custom.data.pictures import PICTURE_SUFFIXES
 from custom.data.readers import known_suffixes, scan_suffix
 from custom.errors import InputError, UsageError
@@ -40,7 +40,7 @@ def result_path(
         overwrite: take a path that is there already.
         root: folder that `source` was found in; folders between it and the scan are made anew under `output_dir`.
         output_format: "nifti", "dicom", or None for the source's own.
-        dicom_form: "as_input", or "classic" for a folder of single files from an Enhanced source too.
+        dicom_form: see `custom.data.dicom.writer.DicomForm`.
 
     Raises:
         UsageError: for a format or form that is not known.
@@ -49,8 +49,7 @@ def result_path(
     """
     if output_format not in (None, *OUTPUT_FORMATS):
         raise UsageError(f"output_format {output_format!r} is not known; use one of {', '.join(OUTPUT_FORMATS)}")
-    if dicom_form not in DICOM_FORMS:
-        raise UsageError(f"dicom_form {dicom_form!r} is not known; use one of {', '.join(DICOM_FORMS)}")
+    check_dicom_form(dicom_form)
     file = Path(source)
     if file.is_dir() or is_dicom(file) or is_named_dicom(file):
         place, name, ending = _of_dicom(file, output_format, dicom_form)
@@ -121,15 +120,10 @@ def _of_dicom(path: Path, output_format: str | None, dicom_form: str) -> tuple[P
     except InputError:
         return path.parent, path.name.split(".")[0], ""
     first = stack.files[0]
-    if dicom_form == "enhanced" and output_format != "nifti" and not first.enhanced:
-        raise InputError(
-            f"{path}: a classic series does not say all that an Enhanced image has to; use --dicom_form as_input or "
-            "classic"
-        )
     place = first.path.parent if first.multiframe else first.path.parent.parent
     if output_format == "nifti":
         return place, stack.name, ".nii.gz"
-    return place, stack.name, ".dcm" if first.enhanced and dicom_form != "classic" else ""
+    return place, stack.name, ".dcm" if writes_one_file(first.enhanced, dicom_form, path) else ""
 
 
 def _stack_files(path: Path) -> StackFiles:

@@ -133,11 +133,11 @@ def write_dicom_scan(
     Args:
         pred: (frames, *spatial), real numbers in the source's units.
         affine: 4x4, voxel index to RAS+ mm.
-        path: the folder of a classic series, or the file of an Enhanced one; `result_path` names it.
+        path: the target of `write_dicom`, as `result_path` names it.
         source: the DICOM scan that the result was made from, as `read_scan` takes it.
-        dicom_form: "as_input", or "classic" for single files from an Enhanced source too.
-        provenance: of model and software.
-        overwrite: replace a result that is there.
+        dicom_form: the form of `write_dicom`.
+        provenance: as for `write_dicom`.
+        overwrite: as for `write_dicom`.
 
     Returns:
         The path written.

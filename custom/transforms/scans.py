@@ -117,7 +117,7 @@ class SaveScand(MapTransform):
         root: folder that the scans were found in; its folders are made anew in `output_dir`.
         allow_missing_keys: pass over keys that an item lacks.
         output_format: "nifti" or "dicom"; None for the source's own. DICOM is written for DICOM sources only.
-        dicom_form: "as_input" (classic or Enhanced as the source is), or "classic".
+        dicom_form: see `DicomForm`.
         provenance: of model and software, for DICOM.
     """
 

@@ -28,7 +28,7 @@ class DicomSeriesWriter(ImageWriter):
 
     Args:
         provenance: of model and software; `SaveImage.set_options(init_kwargs={"provenance": ...})` passes it.
-        dicom_form: "as_input", or "classic" for single files from an Enhanced source too.
+        dicom_form: see `DicomForm`.
         overwrite: replace a result that is there.
         **kwargs: MONAI's output_dtype and scale.
     """
@@ -82,7 +82,7 @@ class DicomSeriesWriter(ImageWriter):
         super().write(filename, verbose=verbose)
         source = stack_of(Path(self.source))
         target = Path(filename)
-        if not writes_one_file(source, self.dicom_form) and target.suffix.lower() == ".dcm":
+        if not writes_one_file(source.enhanced, self.dicom_form, source.files[0]) and target.suffix.lower() == ".dcm":
             target = target.with_suffix("")
         write_dicom(
             self.data_obj,

@@ -6,7 +6,7 @@ import copy
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from pydicom.dataset import Dataset
@@ -23,27 +23,43 @@ from custom.data.dicom.volume import derived_volume
 from custom.data.storage import whole_file, whole_folder
 from custom.errors import InputError, UsageError
 
-__all__ = ["DICOM_FORMS", "DicomForm", "write_dicom", "writes_one_file"]
+__all__ = ["DicomForm", "check_dicom_form", "write_dicom", "writes_one_file"]
 
+#: What a result is: "as_input", classic or Enhanced as its source is; "classic", single files from an Enhanced source
+#: too; "enhanced", one file, from an Enhanced source only.
 DicomForm = Literal["as_input", "classic", "enhanced"]
-DICOM_FORMS = ("as_input", "classic", "enhanced")
 
 
-def writes_one_file(source: DicomStack, form: str = "as_input") -> bool:
+def check_dicom_form(form: str) -> None:
+    """Refuse a form that is none.
+
+    Raises:
+        UsageError: with those that are known.
+    """
+    known = get_args(DicomForm)
+    if form not in known:
+        raise UsageError(f"dicom_form {form!r} is not known; use one of {', '.join(known)}")
+
+
+def writes_one_file(enhanced: bool, form: str, path: Path) -> bool:
     """Say whether a result is one Enhanced file, rather than a folder of classic ones.
+
+    Args:
+        enhanced: whether the source is Enhanced.
+        form: see `DicomForm`.
+        path: the source, for messages.
 
     Raises:
         UsageError: for a form that is not known.
         InputError: for an Enhanced result of a classic source, which does not say enough for one.
     """
-    if form not in DICOM_FORMS:
-        raise UsageError(f"dicom_form {form!r} is not known; use one of {', '.join(DICOM_FORMS)}")
-    if form == "enhanced" and not source.enhanced:
+    check_dicom_form(form)
+    if form == "enhanced" and not enhanced:
         raise InputError(
-            f"{source.files[0]}: a classic series does not say all that an Enhanced image has to; use --dicom_form "
-            "as_input or classic"
+            f"{path}: a classic series does not say all that an Enhanced image has to; use --dicom_form as_input or "
+            "classic"
         )
-    return source.enhanced and form != "classic"
+    return enhanced and form != "classic"
 
 
 def write_dicom(
@@ -67,7 +83,7 @@ def write_dicom(
         affine: 4x4, voxel index to RAS+ mm.
         source: the stack that the result was made from.
         target: the folder of a classic series, or the file of an Enhanced one.
-        form: "as_input", or "classic" for single files from an Enhanced source too.
+        form: see `DicomForm`.
         provenance: of model and software.
         overwrite: replace a result that is there.
 
@@ -79,7 +95,7 @@ def write_dicom(
             no longer there, a folder that cannot be written to, a disk that is full.
     """
     target = Path(target)
-    one_file = writes_one_file(source, form)
+    one_file = writes_one_file(source.enhanced, form, source.files[0])
     if target.exists() and not overwrite:
         raise InputError(f"{target}: is there already; give another output_dir, or --overwrite true")
     volume = derived_volume(np.asarray(array), np.asarray(affine, dtype=np.float64), source, target)
