@@ -11,6 +11,7 @@ from custom.data.dicom.stack import StackFiles, find_stack_files, is_named_dicom
 from custom.data.dicom.writer import check_dicom_form, writes_one_file
 from custom.data.pictures import PICTURE_SUFFIXES
 from custom.data.readers import known_suffixes, scan_suffix
+from custom.data.storage import check_free
 from custom.errors import InputError, UsageError
 
 __all__ = ["OUTPUT_FORMATS", "result_path", "result_paths"]
@@ -63,8 +64,7 @@ def result_path(
         raise InputError(f"{target}: the result of {file} would lie outside {output_dir}; check the suffix {suffix!r}")
     if target.resolve() == file.resolve() or file.resolve().is_relative_to(target.resolve()):
         raise InputError(f"{file}: the result would replace its source; give a suffix or another output_dir")
-    if target.exists() and not overwrite:
-        raise InputError(f"{target}: is there already; give another output_dir, or --overwrite true")
+    check_free(target, overwrite)
     return target
 
 

@@ -11,7 +11,17 @@ from pathlib import Path
 
 from custom.errors import InputError, MissingFileError
 
-__all__ = ["replace_file", "sha256", "whole_file", "whole_folder"]
+__all__ = ["check_free", "replace_file", "sha256", "whole_file", "whole_folder"]
+
+
+def check_free(path: Path, overwrite: bool) -> None:
+    """Refuse a place where a result is already, unless it may be overwritten.
+
+    Raises:
+        InputError: with the ways out.
+    """
+    if path.exists() and not overwrite:
+        raise InputError(f"{path}: is there already; give another output_dir, or --overwrite true")
 
 
 @contextlib.contextmanager

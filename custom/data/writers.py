@@ -19,7 +19,7 @@ from custom.data.pictures import write_picture
 from custom.data.readers import known_suffixes, scan_suffix
 from custom.data.result_names import OUTPUT_FORMATS, result_path, result_paths
 from custom.data.scan import check_affine, check_shape
-from custom.data.storage import whole_file
+from custom.data.storage import check_free, whole_file
 from custom.errors import InputError
 
 __all__ = [
@@ -92,8 +92,7 @@ def write_scan(
         raise InputError(f"{target}: not a kind of file that can be written; known are {', '.join(known_suffixes())}")
     if stored_dtype not in WRITABLE_DTYPES:
         raise InputError(f"{target}: cannot write voxels as {stored_dtype!r}; known are {', '.join(WRITABLE_DTYPES)}")
-    if target.exists() and not overwrite:
-        raise InputError(f"{target}: is there already; give another folder, or --overwrite true")
+    check_free(target, overwrite)
     with whole_file(target) as temporary:
         if suffix in NIFTI_SUFFIXES:
             check_affine(matrix, target)

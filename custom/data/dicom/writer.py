@@ -20,7 +20,7 @@ from custom.data.dicom.headers import quiet
 from custom.data.dicom.provenance import Provenance
 from custom.data.dicom.series import DerivedSeries
 from custom.data.dicom.volume import derived_volume
-from custom.data.storage import whole_file, whole_folder
+from custom.data.storage import check_free, whole_file, whole_folder
 from custom.errors import InputError, UsageError
 
 __all__ = ["DicomForm", "check_dicom_form", "write_dicom", "writes_one_file"]
@@ -96,8 +96,7 @@ def write_dicom(
     """
     target = Path(target)
     one_file = writes_one_file(source.enhanced, form, source.files[0])
-    if target.exists() and not overwrite:
-        raise InputError(f"{target}: is there already; give another output_dir, or --overwrite true")
+    check_free(target, overwrite)
     volume = derived_volume(np.asarray(array), np.asarray(affine, dtype=np.float64), source, target)
     made = provenance or Provenance()
     series = DerivedSeries(made if made.factor else replace(made, factor=_factor(source.affine, affine)))
