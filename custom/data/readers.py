@@ -131,28 +131,20 @@ def list_scans(
         InputError: for a file of an unknown kind, where there is no scan at all, or no such series.
     """
     given: Iterable[str | os.PathLike[str]] = [path] if isinstance(path, (str, os.PathLike)) else path
-    # Each scan, with its stack where `series` may choose.
-    found: dict[str, StackFiles | None] = {}
-    stacks: dict[str, StackFiles] = {}
+    found: dict[Path, StackFiles | None] = {}  # with the stacks of folders, among which `series` chooses
+    named = set()
     for entry in given:
         place = Path(entry)
         if place.is_dir():
-            files, theirs = _scans_in(place)
-            listed = [*((str(file), None) for file in files), *((str(stack.first()), stack) for stack in theirs)]
-            for scan, stack in sorted(listed, key=lambda pair: Path(pair[0])):
-                if _is_result(Path(scan), place, output_dir):
-                    continue
-                if stack is not None:
-                    stacks[scan] = stack
-                if series is None or stack is not None:
-                    found.setdefault(scan, stack)
-        elif _format_of(place) is _DICOM:
-            found[str(_first_of_its_stack(place))] = None
+            found |= _scans_of(place, output_dir)
         else:
-            found[str(place)] = None
+            scan = _first_of_its_stack(place) if _format_of(place) is _DICOM else place
+            named.add(scan)
+            found.setdefault(scan)
+    stacks = {scan: stack for scan, stack in found.items() if stack is not None}
     if series is not None:
-        chosen = _chosen(stacks, str(series))
-        found = {scan: stack for scan, stack in found.items() if stack is None or scan in chosen}
+        wanted = named | _chosen(stacks, str(series))
+        found = {scan: stack for scan, stack in found.items() if scan in wanted}
     if not found and stacks:
         raise InputError(f"no DICOM series fits {str(series)!r}; there are {_words(stacks.values())}")
     if not found:
@@ -160,10 +152,17 @@ def list_scans(
         raise InputError(f"{words}: no scan found; known kinds are DICOM (MR images), {', '.join(known_suffixes())}")
     if series is None and len(stacks) > 1:
         logger.info("%d DICOM series: %s", len(stacks), _words(stacks.values()))
-    return list(found)
+    return [str(scan) for scan in found]
 
 
-def _chosen(stacks: Mapping[str, StackFiles], series: str) -> set[str]:
+def _scans_of(folder: Path, output_dir: str | os.PathLike[str] | None) -> dict[Path, StackFiles | None]:
+    """List the scans in a folder and its folders, sorted, results left out; those that are DICOM with their stack."""
+    files, stacks = _scans_in(folder)
+    scans = {**dict.fromkeys(files), **{stack.first(): stack for stack in stacks}}
+    return {scan: scans[scan] for scan in sorted(scans) if not _is_result(scan, folder, output_dir)}
+
+
+def _chosen(stacks: Mapping[Path, StackFiles], series: str) -> set[Path]:
     """Return the scans of a series; a number or UID is meant as such before it is part of a description."""
     exact = {scan for scan, stack in stacks.items() if stack.is_series(series)}
     return exact or {scan for scan, stack in stacks.items() if stack.is_described(series)}
