@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from custom.data.dicom.headers import is_dicom
 from custom.data.dicom.stack import StackFiles, find_stack_files, is_named_dicom, stack_files_of
@@ -22,6 +23,7 @@ OUTPUT_FORMATS = ("nifti", "dicom")
 def result_path(
     source: str | os.PathLike[str],
     output_dir: str | os.PathLike[str],
+    *,
     suffix: str = "_sr",
     overwrite: bool = False,
     root: str | os.PathLike[str] | None = None,
@@ -69,22 +71,22 @@ def result_path(
 
 
 def result_paths(
-    sources: Sequence[str | os.PathLike[str]],
-    output_dir: str | os.PathLike[str],
-    suffix: str = "_sr",
-    overwrite: bool = False,
-    root: str | os.PathLike[str] | None = None,
-    output_format: str | None = None,
-    dicom_form: str = "as_input",
+    sources: Sequence[str | os.PathLike[str]], output_dir: str | os.PathLike[str], **naming: Any
 ) -> list[Path]:
-    """Say where the results of many scans go, as `result_path` does, and refuse two for one place.
+    """Say where the results of many scans go, and refuse two for one place.
+
+    Args:
+        sources: the scans that were read.
+        output_dir: the folder of the results; need not be there yet.
+        **naming: the keywords of `result_path`.
 
     Raises:
+        UsageError: as `result_path`.
         InputError: as `result_path`, and where two sources would have one result.
     """
     owners: dict[Path, str | os.PathLike[str]] = {}
     for source in sources:
-        target = result_path(source, output_dir, suffix, overwrite, root, output_format, dicom_form)
+        target = result_path(source, output_dir, **naming)
         if target in owners:
             raise InputError(
                 f"{target}: would be the result of both {owners[target]} and {source}; "

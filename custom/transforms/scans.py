@@ -161,11 +161,11 @@ class SaveScand(MapTransform):
             path = result_path(
                 source,
                 self.output_dir,
-                self.suffix,
-                self.overwrite,
-                self.root,
-                self.output_format,
-                self.dicom_form,
+                suffix=self.suffix,
+                overwrite=self.overwrite,
+                root=self.root,
+                output_format=self.output_format,
+                dicom_form=self.dicom_form,
             )
             if meta_of(tensor).get("kind") == "dicom" and self.output_format != "nifti":
                 written = write_dicom_scan(
