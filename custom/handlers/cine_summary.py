@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -16,6 +13,7 @@ import numpy as np
 
 from custom.data.storage import replace_file
 from custom.handlers.summary import Row
+from custom.handlers.tables import csv_text, interval_text, json_text
 from custom.metrics import agreement, ejection, mean_interval
 
 __all__ = ["CINE_COLUMNS", "TRUTH", "cine_markdown", "cine_rows", "summarise_cine", "write_cine"]
@@ -132,13 +130,8 @@ def write_cine(rows: Sequence[Row], summary: dict[str, Any], output_dir: str | P
         InputError: if the folder cannot be written.
     """
     folder = Path(output_dir)
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, CINE_COLUMNS, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({k: "" if v is None else v for k, v in _plain(row).items()} for row in rows)
-    replace_file(folder / "cine.csv", text.getvalue())
-    document = json.dumps(_plain(summary), indent=2, allow_nan=False, ensure_ascii=False)
-    replace_file(folder / "cine.json", document + "\n")
+    replace_file(folder / "cine.csv", csv_text(rows, CINE_COLUMNS))
+    replace_file(folder / "cine.json", json_text(summary))
     replace_file(folder / "cine.md", cine_markdown(summary))
 
 
@@ -167,16 +160,4 @@ def cine_markdown(summary: dict[str, Any]) -> str:
 
 
 def _cell(found: dict[str, float], digits: int, name: str) -> str:
-    if math.isnan(found[name]):
-        return ""
-    sign = "+" if name == "bias" else ""
-    if math.isnan(found["low"]) or found["low"] == found["high"]:
-        return f"{found[name]:{sign}.{digits}f}"
-    return f"{found[name]:{sign}.{digits}f} [{found['low']:{sign}.{digits}f}, {found['high']:{sign}.{digits}f}]"
-
-
-def _plain(value: Any) -> Any:
-    """Make NaN None, which JSON knows."""
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    return None if isinstance(value, float) and math.isnan(value) else value
+    return interval_text(found[name], found["low"], found["high"], digits, signed=name == "bias")

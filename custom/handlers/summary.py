@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +10,7 @@ from typing import Any
 
 from custom.data.storage import replace_file
 from custom.errors import InputError
+from custom.handlers.tables import csv_text, interval_text, json_text
 from custom.metrics import Interval, mean_interval, paired_difference
 
 __all__ = [
@@ -167,15 +165,9 @@ def write_results(rows: Sequence[Row], summary: Summary, output_dir: str | Path,
     Raises:
         InputError: if the folder cannot be written.
     """
-    text = io.StringIO(newline="")
-    columns = ("subject", "method", *_metrics(rows))
-    writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({k: "" if _is_nan(v) else v for k, v in row.items()} for row in rows)
-    document = json.dumps(_plain({**summary, **origin}), indent=2, allow_nan=False, ensure_ascii=False)
     folder = Path(output_dir)
-    replace_file(folder / "metrics.csv", text.getvalue())
-    replace_file(folder / "summary.json", document + "\n")
+    replace_file(folder / "metrics.csv", csv_text(rows, ("subject", "method", *_metrics(rows))))
+    replace_file(folder / "summary.json", json_text({**summary, **origin}))
     replace_file(folder / "table.md", "# Results\n\n" + table_markdown(summary))
 
 
@@ -200,31 +192,10 @@ def _table(methods: Mapping[str, Mapping[str, Interval]], metrics: Sequence[str]
     return "\n".join([rows[0], rule, *rows[1:]])
 
 
-def _cell(interval: Interval, digits: int, signed: bool) -> str:
-    if math.isnan(interval.mean):
-        return ""
-    form = f"{{:{'+' if signed else ''}.{digits}f}}"
-    text = form.format(interval.mean)
-    if interval.low == interval.high:
-        return text
-    return f"{text} [{form.format(interval.low)}, {form.format(interval.high)}]"
+def _cell(found: Interval, digits: int, signed: bool) -> str:
+    return interval_text(found.mean, found.low, found.high, digits, signed)
 
 
 def _mean(values: Sequence[float]) -> float:
     known = [value for value in values if not math.isnan(value)]
     return sum(known) / len(known) if known else math.nan
-
-
-def _is_nan(value: Any) -> bool:
-    return isinstance(value, float) and math.isnan(value)
-
-
-def _plain(value: Any) -> Any:
-    """Turn intervals into dictionaries and NaN into None, which JSON can hold."""
-    if isinstance(value, Interval):
-        return {"mean": _plain(value.mean), "low": _plain(value.low), "high": _plain(value.high)}
-    if isinstance(value, Mapping):
-        return {key: _plain(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
