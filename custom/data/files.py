@@ -1,4 +1,4 @@
-"""Finding the files of a data set: patterns with fields, below one folder and never outside it.
+"""What folders hold, and finding the files of a data set: patterns with fields, below one folder, never outside it.
 
 A pattern that ends in "/" names folders, each of which is one scan (a DICOM stack).
 """
@@ -6,10 +6,13 @@ A pattern that ends in "/" names folders, each of which is one scan (a DICOM sta
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["FoundFile", "fields_of", "fill_fields", "find_files"]
+from custom.errors import InputError
+
+__all__ = ["FoundFile", "entries_in", "fields_of", "fill_fields", "find_files", "folders_in"]
 
 _FIELD = re.compile(r"\{([a-z_]+)(\??)\}")
 
@@ -30,6 +33,31 @@ class FoundFile:
     def subject(self) -> str:
         """The subject that the file belongs to."""
         return self.fields["subject"]
+
+
+def entries_in(folder: Path) -> list[Path]:
+    """Return what a folder holds, sorted, without what is hidden.
+
+    Raises:
+        InputError: where it cannot be listed.
+    """
+    try:
+        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    except OSError as err:
+        raise InputError(f"{folder}: the folder cannot be listed ({err.strerror}); check who may read it") from err
+
+
+def folders_in(folder: Path) -> Iterator[Path]:
+    """Yield a folder and all folders in it, sorted, without hidden ones and links.
+
+    Raises:
+        InputError: where one cannot be listed.
+    """
+    yield folder
+    for entry in entries_in(folder):
+        # A link to a folder is not followed: it may lead back here.
+        if entry.is_dir() and not entry.is_symlink():
+            yield from folders_in(entry)
 
 
 def fields_of(pattern: str) -> set[str]:
@@ -89,9 +117,7 @@ def _candidates(folder: Path, parts: list[str], folders: bool) -> list[Path]:
         entries = [folder / part] if (folder / part).exists() or (folder / part).is_symlink() else []
     else:
         fits = re.compile(_expression(part, backreferences=False))
-        entries = sorted(
-            entry for entry in folder.iterdir() if not entry.name.startswith(".") and fits.fullmatch(entry.name)
-        )
+        entries = [entry for entry in entries_in(folder) if fits.fullmatch(entry.name)]
     if rest:
         return [path for entry in entries if entry.is_dir() for path in _candidates(entry, rest, folders)]
     return [entry for entry in entries if entry.is_dir() == folders]

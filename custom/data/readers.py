@@ -16,6 +16,7 @@ from monai.data import ImageReader, MetaTensor
 from custom.data.dicom.headers import is_dicom
 from custom.data.dicom.pixels import read_stack
 from custom.data.dicom.stack import StackFiles, is_named_dicom, stack_files_of, stack_of, stacks_in
+from custom.data.files import entries_in, folders_in
 from custom.data.nifti import NIFTI_SUFFIXES, check_nifti_header, read_nifti
 from custom.data.pictures import PICTURE_SUFFIXES, check_picture_header, read_picture
 from custom.data.scan import StoredScan, check_scan
@@ -157,8 +158,11 @@ def list_scans(
 
 def _scans_of(folder: Path, output_dir: str | os.PathLike[str] | None) -> dict[Path, StackFiles | None]:
     """List the scans in a folder and its folders, sorted, results left out; those that are DICOM with their stack."""
-    files, stacks = _scans_in(folder)
-    scans = {**dict.fromkeys(files), **{stack.first(): stack for stack in stacks}}
+    scans: dict[Path, StackFiles | None] = {}
+    for place in folders_in(folder):
+        scans |= {stack.first(): stack for stack in stacks_in(place)}
+        files = [entry for entry in entries_in(place) if entry.is_file() and scan_suffix(entry)]
+        scans |= {file: None for file in files if not is_dicom(file)}
     return {scan: scans[scan] for scan in sorted(scans) if not _is_result(scan, folder, output_dir)}
 
 
@@ -276,24 +280,3 @@ def _format_of(file: Path) -> _Format:
     if not suffix:
         raise InputError(f"{file}: not DICOM, whatever its name says; convert or export it again")
     return next(known for known in _FORMATS if suffix in known.suffixes)
-
-
-def _scans_in(folder: Path) -> tuple[list[Path], list[StackFiles]]:
-    """Find the files of other kinds, and the DICOM stacks, in a folder and its folders."""
-    try:
-        entries = sorted(folder.iterdir())
-    except OSError as err:
-        raise InputError(f"{folder}: the folder cannot be listed ({err.strerror}); check who may read it") from err
-    files: list[Path] = []
-    stacks = stacks_in(folder)
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        # A link to a folder is not followed: it may lead back here.
-        if entry.is_dir() and not entry.is_symlink():
-            further = _scans_in(entry)
-            files += further[0]
-            stacks += further[1]
-        elif entry.is_file() and scan_suffix(entry) and not is_dicom(entry):
-            files.append(entry)
-    return files, stacks

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from custom.data.dicom.frame_axis import SAME_ECHO_MS
 from custom.data.dicom.headers import ImageFile, is_dicom, read_header
 from custom.data.dicom.kinds import image_kind, kind_key
 from custom.data.dicom.pixels import read_stack
+from custom.data.files import entries_in, folders_in
 from custom.errors import InputError, MissingFileError
 
 __all__ = [
@@ -160,7 +160,7 @@ def find_stack_files(folder: Path) -> list[StackFiles]:
     Raises:
         InputError: where there is none.
     """
-    found = [stack for place in _folders(folder) for stack in stacks_in(place)]
+    found = [stack for place in folders_in(folder) for stack in stacks_in(place)]
     if not found:
         raise InputError(f"{folder}: no DICOM image of MR in this folder; check the path")
     return found
@@ -169,21 +169,6 @@ def find_stack_files(folder: Path) -> list[StackFiles]:
 def is_named_dicom(path: Path) -> bool:
     """Say whether a file's name says that it is DICOM (.dcm, .ima, also in gzip); most have no ending at all."""
     return path.name.lower().endswith(_DICOM_SUFFIXES)
-
-
-def _folders(folder: Path) -> Iterator[Path]:
-    yield folder
-    for entry in _entries(folder):
-        # A link to a folder is not followed: it may lead back here.
-        if entry.is_dir() and not entry.is_symlink():
-            yield from _folders(entry)
-
-
-def _entries(folder: Path) -> list[Path]:
-    try:
-        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    except OSError as err:
-        raise InputError(f"{folder}: the folder cannot be listed ({err.strerror}); check who may read it") from err
 
 
 def stacks_in(folder: Path, say: bool = True) -> list[StackFiles]:
@@ -199,7 +184,7 @@ def stacks_in(folder: Path, say: bool = True) -> list[StackFiles]:
     images: list[ImageFile] = []
     skipped: Counter[str] = Counter()
     short = []
-    for entry in _entries(folder):
+    for entry in entries_in(folder):
         if not entry.is_file():
             continue
         if not (is_named_dicom(entry) or is_dicom(entry)):
