@@ -6,10 +6,16 @@ from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
+import torch
 
 from custom.errors import InputError
 
-__all__ = ["affine_distance", "field_of_view_corners", "slab_bounds"]
+__all__ = ["affine_array", "affine_distance", "field_of_view_corners", "slab_bounds"]
+
+
+def affine_array(affine: torch.Tensor | np.ndarray) -> np.ndarray:
+    """Return an affine as a float64 array, whatever it was held in."""
+    return np.asarray(torch.as_tensor(affine).detach().cpu(), dtype=np.float64)
 
 
 def field_of_view_corners(shape: Sequence[int], affine: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ import torch
 from custom.data.dicom.provenance import Provenance
 from custom.data.dicom.stack import stack_of
 from custom.data.dicom.writer import DicomForm, write_dicom
+from custom.data.geometry import affine_array
 from custom.data.nifti import NIFTI_SUFFIXES, write_nifti
 from custom.data.pictures import write_picture
 from custom.data.readers import known_suffixes, scan_suffix
@@ -86,7 +87,7 @@ def write_scan(
     target = Path(path)
     values: list[float] = json.loads(frame_values)
     array = _as_array(pred, target, len(values))
-    matrix = np.asarray(torch.as_tensor(affine).detach().cpu(), dtype=np.float64)
+    matrix = affine_array(affine)
     suffix = scan_suffix(target)
     if not suffix:
         raise InputError(f"{target}: not a kind of file that can be written; known are {', '.join(known_suffixes())}")
@@ -149,7 +150,7 @@ def write_dicom_scan(
     frames = len(stack.frames[0])
     array = _as_array(pred, target, frames)
     array = array[..., None] if frames == 1 else array
-    matrix = np.asarray(torch.as_tensor(affine).detach().cpu(), dtype=np.float64)
+    matrix = affine_array(affine)
     return write_dicom(array, matrix, stack, target, form=dicom_form, provenance=provenance, overwrite=overwrite)
 
 

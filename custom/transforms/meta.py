@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from monai.data import MetaTensor
 
-__all__ = ["affine_of", "meta_of", "name_of", "with_affine"]
+from custom.data.geometry import affine_array
+
+__all__ = ["affine_of", "meta_of", "name_of", "with_affine", "without_meta"]
 
 # They describe the file that was read and not the array at hand, and MONAI's writers would believe them.
 _STALE = ("affine", "original_affine", "spatial_shape")
@@ -18,7 +20,7 @@ def affine_of(tensor: torch.Tensor) -> np.ndarray:
     """Return the 4x4 float64 affine of a tensor; the identity if it carries none."""
     if not isinstance(tensor, MetaTensor):
         return np.eye(4)
-    return np.asarray(torch.as_tensor(tensor.affine).detach().cpu(), dtype=np.float64)
+    return affine_array(tensor.affine)
 
 
 def meta_of(tensor: torch.Tensor) -> dict[str, Any]:
@@ -33,8 +35,12 @@ def name_of(tensor: torch.Tensor) -> str:
     return str(meta_of(tensor).get("filename_or_obj", ""))
 
 
+def without_meta(tensor: torch.Tensor) -> torch.Tensor:
+    """Return a plain tensor of the same values."""
+    return tensor.as_tensor() if isinstance(tensor, MetaTensor) else tensor
+
+
 def with_affine(tensor: torch.Tensor, affine: np.ndarray, meta: dict[str, Any]) -> MetaTensor:
     """Give a tensor an affine and metadata; recorded operations are forgotten, since they belong to another grid."""
-    plain = tensor.as_tensor() if isinstance(tensor, MetaTensor) else tensor
     kept = {key: value for key, value in meta.items() if key not in _STALE}
-    return MetaTensor(plain, affine=torch.from_numpy(np.asarray(affine, dtype=np.float64)), meta=kept)
+    return MetaTensor(without_meta(tensor), affine=torch.from_numpy(np.asarray(affine, dtype=np.float64)), meta=kept)

@@ -20,7 +20,7 @@ from custom.data.geometry import affine_distance, slab_bounds
 from custom.data.readers import read_scan
 from custom.data.writers import WRITABLE_DTYPES, result_path, write_dicom_scan, write_scan
 from custom.errors import InputError
-from custom.transforms.meta import affine_of, meta_of, name_of, with_affine
+from custom.transforms.meta import affine_of, meta_of, name_of, with_affine, without_meta
 
 __all__ = ["CropSlabd", "LoadScand", "SaveScand"]
 
@@ -92,7 +92,7 @@ class CropSlabd(MapTransform):
             whole: torch.Tensor = result[key]
             first, last = slab_bounds(whole.shape[axis + 1], float(slab["start"]), float(slab["stop"]))
             # A copy, so that the rest of the volume can be forgotten.
-            part = torch.narrow(_plain(whole), axis + 1, first, last - first).clone()
+            part = torch.narrow(without_meta(whole), axis + 1, first, last - first).clone()
             if isinstance(whole, MetaTensor):
                 affine = affine_of(whole)
                 affine[:3, 3] += affine[:3, axis] * first
@@ -200,10 +200,6 @@ class SaveScand(MapTransform):
             frame_values=str(meta.get("frame_values", "[]")),
             time_unit=str(meta.get("time_unit", "sec")),
         )
-
-
-def _plain(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.as_tensor() if isinstance(tensor, MetaTensor) else tensor
 
 
 def _check_same_grid(mask: MetaTensor, scan: MetaTensor) -> None:

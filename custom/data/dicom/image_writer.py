@@ -14,6 +14,7 @@ from monai.data import ImageWriter
 from custom.data.dicom.provenance import Provenance
 from custom.data.dicom.stack import stack_of
 from custom.data.dicom.writer import DicomForm, write_dicom, writes_one_file
+from custom.data.geometry import affine_array
 from custom.errors import InputError
 
 __all__ = ["DicomSeriesWriter"]
@@ -71,7 +72,7 @@ class DicomSeriesWriter(ImageWriter):
                 "the image does not know the DICOM scan that it derives from (filename_or_obj and affine of its meta)"
             )
         self.source = str(meta["filename_or_obj"])
-        self.affine = np.asarray(torch.as_tensor(meta["affine"]).detach().cpu(), dtype=np.float64)
+        self.affine = affine_array(meta["affine"])
 
     def write(self, filename: str | os.PathLike[str], verbose: bool = False, **kwargs: Any) -> None:
         """Write the series; see `write_dicom`.
