@@ -17,6 +17,8 @@ __all__ = ["Fields", "classic_frames", "enhanced_frames", "shown"]
 
 # Direction cosines are written with six digits or more; what is further off is not a pair of axes.
 _LARGEST_COSINE_ERROR = 1e-2
+# Scanners are seen that write TemporalResolution in microseconds: 37500 where triggers are 37.5 ms apart.
+_MICROSECOND_MAKERS = ("GE ",)
 _FRAME_TIME_POINTERS = (0x00181063, 0x00181065)
 # A damaged length makes the rest of a file one value.
 _LONGEST_SHOWN = 120
@@ -161,6 +163,9 @@ def enhanced_frames(header: Any, path: Path, number_of_frames: int) -> tuple[Fra
         common = _plane(fields)
         labels = _enhanced_labels(fields)
         labels["instance_number"] = float(number)
+        resolution = _temporal_resolution(Fields([*_unassigned([group, common_groups]), header], path))
+        if resolution is not None:
+            labels["temporal_resolution"] = resolution
         frames.append(
             Frame(
                 path=path,
@@ -190,6 +195,15 @@ def _items(groups: list[Any]) -> Iterator[Any]:
     for group in groups:
         for macro in macros:
             sequence = group.get(macro) if group is not None else None
+            if sequence:
+                yield sequence[0]
+
+
+def _unassigned(groups: list[Any]) -> Iterator[Any]:
+    """Yield what a conversion from single files put into no macro (Legacy Converted Enhanced MR, PS3.3 A.71)."""
+    for group in groups:
+        for scope in ("PerFrame", "Shared"):
+            sequence = group.get(f"Unassigned{scope}ConvertedAttributesSequence") if group is not None else None
             if sequence:
                 yield sequence[0]
 
@@ -249,7 +263,16 @@ def _classic_labels(fields: Fields) -> dict[str, float]:
     acquired = _milliseconds(
         fields.text("AcquisitionDateTime"), fields.text("AcquisitionDate"), fields.text("AcquisitionTime")
     )
-    return _labels(fields, keywords, acquisition_time=acquired)
+    resolution = _temporal_resolution(fields)
+    return _labels(fields, keywords, temporal_resolution=resolution, acquisition_time=acquired)
+
+
+def _temporal_resolution(fields: Fields) -> float | None:
+    """Return the ms from one temporal position to the next, None where it is not given or its unit is in doubt."""
+    value = fields.number("TemporalResolution")
+    if value is None or value <= 0 or fields.text("Manufacturer").upper().startswith(_MICROSECOND_MAKERS):
+        return None
+    return value
 
 
 def _enhanced_labels(fields: Fields) -> dict[str, float]:

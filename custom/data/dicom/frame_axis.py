@@ -46,11 +46,14 @@ def order_frames(slices: list[list[Frame]]) -> tuple[tuple[tuple[Frame, ...], ..
     if all(len(group) == 1 for group in slices):
         return tuple(tuple(group) for group in slices), "", (0.0,)
     label, axis = _telling_label(slices)
+    resolution = None
     if label == "temporal_position" and not all(_has_times(group) for group in slices):
-        axis = "frame"  # numbers are no times
+        resolution = _resolution(slices)
+        if resolution is None:
+            axis = "frame"  # numbers are no times
     ordered = [sorted(group, key=_by(label)) for group in slices]
     _check_counts(ordered, label, axis)
-    values = np.array([_values(group, label, axis) for group in ordered])
+    values = np.array([_values(group, label, axis, resolution) for group in ordered])
     if axis == "echo" and np.ptp(values, axis=0).max() > SAME_ECHO_MS:
         raise InputError(
             f"{slices[0][0].path.parent}: the echo times differ between slices: "
@@ -94,10 +97,18 @@ def _has_times(group: list[Frame]) -> bool:
     return times == sorted(times)
 
 
-def _values(group: list[Frame], label: str, axis: str) -> list[float]:
+def _resolution(slices: list[list[Frame]]) -> float | None:
+    """Return the ms from one temporal position to the next, None where frames do not agree in it."""
+    found = {frame.labels.get("temporal_resolution") for group in slices for frame in group}
+    return found.pop() if len(found) == 1 else None
+
+
+def _values(group: list[Frame], label: str, axis: str, resolution: float | None) -> list[float]:
     """Return the place of each frame of a slice on the axis."""
     if axis == "frame":
         return [float(index) for index in range(len(group))]
+    if resolution is not None:  # positions count from 1
+        return [(frame.labels["temporal_position"] - 1) * resolution for frame in group]
     if label == "temporal_position":
         label = "acquisition_time"
     values = [frame.labels[label] for frame in group]
