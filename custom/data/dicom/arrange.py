@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from pathlib import Path
 
 import numpy as np
@@ -35,12 +35,13 @@ _TILT_DEGREES = 0.1
 _LARGEST_TILT_DEGREES = 45.0
 
 
-def arrange(files: Sequence[ImageFile], name: str = "") -> DicomStack:
+def arrange(files: Sequence[ImageFile], name: str = "", numbers: Set[float] = frozenset()) -> DicomStack:
     """Put the frames of one series and kind of image in order.
 
     Args:
         files: headers without problem: one multi-frame file, or classic files of one series.
         name: what the stack is called.
+        numbers: InstanceNumbers of all that there is of the series, other kinds of image too.
 
     Raises:
         InputError: for frames that make up no even stack: sizes or orientations that differ, slices that are missing
@@ -65,6 +66,8 @@ def arrange(files: Sequence[ImageFile], name: str = "") -> DicomStack:
         _note_missing_phases(values, frames, notes)
     thickness = float(np.median([frame.slice_thickness for frame in frames]))
     step = _step(slices, normal, thickness, notes)
+    if len(slices) > 1:
+        _check_stated(ordered, float(step @ normal), numbers, notes)
     affine = np.eye(4)
     affine[:3, 0] = row * spacing[1]
     affine[:3, 1] = column * spacing[0]
@@ -240,13 +243,51 @@ def _step(slices: list[list[Frame]], normal: np.ndarray, thickness: float, notes
             f"{_place(firsts)}: the slices lean {tilt:.3g} degrees against their normal (gantry tilt); the affine is "
             "sheared accordingly"
         )
-    multiple = round(spacing / stated) if stated else 1
-    if multiple > 1 and abs(spacing / stated - multiple) < _NEAR_MULTIPLE:
-        notes.append(
-            f"{_place(firsts)}: the slices are {spacing:.4g} mm apart and SpacingBetweenSlices says {stated:.4g}: "
-            "slices may be missing; the positions are used"
-        )
     return step
+
+
+def _check_stated(slices: Sequence[Sequence[Frame]], spacing: float, others: Set[float], notes: list[str]) -> None:
+    """Compare the spacing of even slices (mm) with what SpacingBetweenSlices says.
+
+    Vendors misuse that element, so that a multiple of it is noted; it is an error where InstanceNumbers lack the slices
+    between as well.
+
+    Raises:
+        InputError: for the same number of slices missing between each two.
+    """
+    stated = float(np.median([frame.spacing_between_slices for row in slices for frame in row]))
+    multiple = round(spacing / stated) if stated else 1
+    if multiple <= 1 or abs(spacing / stated - multiple) >= _NEAR_MULTIPLE:
+        return
+    place = _place([row[0] for row in slices])
+    words = f"the slices are {spacing:.4g} mm apart and SpacingBetweenSlices says {stated:.4g}"
+    lost = _missing_numbers(slices, multiple, others)
+    if lost:
+        missing = (len(slices) - 1) * (multiple - 1)
+        listed = ", ".join(f"{number:.0f}" for number in lost[:8])
+        raise InputError(
+            f"{place}: {missing} of {len(slices) + missing} slices are missing: {words}, and there is no "
+            f"InstanceNumber {listed}{', ...' if len(lost) > 8 else ''}; export the whole series"
+        )
+    notes.append(f"{place}: {words}: slices may be missing; the positions are used")
+
+
+def _missing_numbers(slices: Sequence[Sequence[Frame]], multiple: int, others: Set[float]) -> list[float]:
+    """Return the InstanceNumbers between those of slices, of which every `multiple`-th is there; none without proof.
+
+    Numbers run slice by slice, all frames of each, or frame by frame, all slices of each; up or down.
+    """
+    frames = [frame for row in slices for frame in row]
+    if any(frame.number for frame in frames) or not all("instance_number" in frame.labels for frame in frames):
+        return []
+    numbers = np.array([[frame.labels["instance_number"] for frame in row] for row in slices])
+    steps = np.diff(numbers, axis=0)
+    step = float(steps[0, 0])
+    if (steps != step).any() or abs(step) not in (multiple, multiple * numbers.shape[1]):
+        return []
+    between = numbers[:-1, :, None] + step * np.arange(1, multiple) / multiple
+    lost = sorted({float(number) for number in between.flat})
+    return [] if {*numbers.flat, *others} & set(lost) else lost
 
 
 def _uneven(slices: list[list[Frame]], heights: np.ndarray, stated: float) -> InputError:

@@ -48,11 +48,13 @@ class StackFiles:
         files: sorted by name.
         name: see `DicomStack.name`.
         problem: why they cannot be read, a whole message, or "".
+        numbers: InstanceNumbers of all images of the series, of other kinds too.
     """
 
     files: tuple[ImageFile, ...]
     name: str
     problem: str = ""
+    numbers: frozenset[float] = frozenset()
 
     @property
     def path(self) -> Path:
@@ -82,7 +84,7 @@ class StackFiles:
         """
         if self.problem:
             raise InputError(self.problem)
-        return arrange(self.files, self.name)
+        return arrange(self.files, self.name, self.numbers)
 
     def __str__(self) -> str:
         first = self.files[0]
@@ -308,7 +310,19 @@ def _named(folder: Path, groups: list[tuple[list[ImageFile], str]]) -> list[Stac
             kind = image_kind(group[0].frames[0]) if group[0].frames else ""
             seen[names[i]] += 1
             names[i] = f"{names[i]}_{kind}{seen[names[i]]}"
-    return [StackFiles(tuple(group), name, problem) for (group, problem), name in zip(groups, names, strict=True)]
+    return [
+        StackFiles(tuple(group), name, problem, _numbers([file for other, _ in groups for file in other], group[0]))
+        for (group, problem), name in zip(groups, names, strict=True)
+    ]
+
+
+def _numbers(images: list[ImageFile], one: ImageFile) -> frozenset[float]:
+    """Return the InstanceNumbers of the series that an image belongs to."""
+    return frozenset(
+        image.frames[0].labels["instance_number"]
+        for image in images
+        if image.series_uid == one.series_uid and image.frames and "instance_number" in image.frames[0].labels
+    )
 
 
 def _safe(number: str) -> str:
