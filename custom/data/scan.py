@@ -74,17 +74,20 @@ def check_shape(shape: Sequence[int], path: str | os.PathLike[str], largest_dime
 
 
 def check_affine(affine: np.ndarray, path: str | os.PathLike[str]) -> None:
-    """Refuse an affine that places no volume: not finite, or singular.
+    """Refuse an affine that places no volume: not finite, or singular, once it is float32 as files hold it.
 
     Raises:
         InputError: with the determinant and what to do.
     """
-    if not np.isfinite(affine).all():
+    with np.errstate(over="ignore", under="ignore"):
+        stored = np.asarray(affine).astype(np.float32)
+    if not np.isfinite(stored).all():
         raise InputError(
-            f"{path}: the affine holds values that are not numbers: {np.asarray(affine)[:3].tolist()}; mend the header "
-            "(sform or qform), or convert the scan from its source again"
+            f"{path}: the affine holds values that are not numbers, or too large: {np.asarray(affine)[:3].tolist()}; "
+            "mend the header (sform or qform), or convert the scan from its source again"
         )
-    columns = np.asarray(affine, dtype=np.float64)[:3, :3]
+    # The products and squares of float32 fit into float64.
+    columns = stored[:3, :3].astype(np.float64)
     determinant = float(np.linalg.det(columns))
     box = float(np.prod(np.linalg.norm(columns, axis=0)))
     if box == 0.0 or abs(determinant) < _SMALLEST_RELATIVE_VOLUME * box:

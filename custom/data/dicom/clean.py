@@ -20,6 +20,8 @@ __all__ = ["clean_copy", "read_clean"]
 
 logger = logging.getLogger(__name__)
 
+# Those before are of messages, the file's own and directories; pydicom refuses to write them among the others.
+_FIRST_GROUP = 0x0008
 # Groups of curves, overlays and signatures, and all that is 7FE0: the pixels themselves.
 _DROPPED_GROUPS = frozenset({0x7FE0, 0x4FFE, 0xFFFA, 0xFFFC, *range(0x5000, 0x5020), *range(0x6000, 0x6020)})
 
@@ -88,7 +90,7 @@ def clean_copy(source: Dataset, path: Path) -> Dataset:
     encodings = getattr(source, "_character_set", None) or ["iso8859"]
     copy = Dataset()
     for tag in source.keys():  # noqa: SIM118  (iterating a data set would parse every element, and stop at a broken one)
-        if tag.is_private or tag.element == 0 or tag.group in _DROPPED_GROUPS:
+        if tag.is_private or tag.element == 0 or tag.group < _FIRST_GROUP or tag.group in _DROPPED_GROUPS:
             continue
         try:
             element = source[tag]
