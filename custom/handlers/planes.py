@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 __all__ = ["Plane", "foreground_box", "plane_of"]
 
-# For the world axes x, y, z (right, anterior, superior): the plane across each, and which letter is shown at the
-# left when the axis runs across the picture (radiological custom), or at the top when it runs upwards.
+# For the world axes x, y, z (right, anterior, superior): the plane across each, and the sides that they run to.
 _NAMES = ("sagittal", "coronal", "axial")
-_LEFT = ("R", "A", "S")
-_TOP = ("R", "A", "S")
+_SIDES = (("R", "L"), ("A", "P"), ("S", "I"))
+# A direction that is further than this from an axis is none of its own: half of the way to the next plane.
+_OBLIQUE_DEGREES = 22.5
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,9 @@ class Plane:
         transpose: whether the second remaining axis runs downwards.
         flips: whether to turn over rows, columns (after transposing).
         aspect: height over width of a pixel.
-        name: of the plane, empty if not known.
-        left: the patient's side at the left, empty if not known.
+        name: of the plane, "oblique" if it is far from all that have a name, empty if not known.
+        left: the patient's side at the left, empty if not known; as in DICOM's PatientOrientation several letters,
+            the nearest first, where the picture runs between them.
         top: the patient's side at the top.
     """
 
@@ -81,10 +82,26 @@ def plane_of(mask: NDArray[np.bool_], affine: NDArray[np.float64] | None, axis: 
         transpose=rows != first,
         flips=(bool(direction[rows] > 0), bool(direction[columns] > 0)),
         aspect=float(spacing[rows] / spacing[columns]),
-        name=_NAMES[world[across]],
-        left=_LEFT[world[columns]],
-        top=_TOP[world[rows]],
+        name=_name(affine[:3, first], affine[:3, second]),
+        left=_sides(affine[:3, columns] * direction[columns]),
+        top=_sides(affine[:3, rows] * direction[rows]),
     )
+
+
+def _name(one: NDArray[np.float64], other: NDArray[np.float64]) -> str:
+    """Name the plane of two directions."""
+    normal = np.cross(one / np.linalg.norm(one), other / np.linalg.norm(other))
+    cosines = np.abs(normal) / np.linalg.norm(normal)
+    is_oblique = cosines.max() < np.cos(np.radians(_OBLIQUE_DEGREES))
+    return "oblique" if is_oblique else _NAMES[int(cosines.argmax())]
+
+
+def _sides(direction: NDArray[np.float64]) -> str:
+    """Name the patient's sides that a direction runs to, the nearest first, up to three."""
+    cosines = direction / np.linalg.norm(direction)
+    order = np.argsort(-np.abs(cosines), kind="stable")
+    near = [axis for axis in order if axis == order[0] or abs(cosines[axis]) > np.sin(np.radians(_OBLIQUE_DEGREES))]
+    return "".join(_SIDES[axis][int(cosines[axis] < 0)] for axis in near)
 
 
 def foreground_box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:

@@ -45,6 +45,53 @@ def test_planes_are_upright_whatever_the_array(order, signs):
         assert plane.aspect == pytest.approx(step[0] / step[1])
 
 
+def turned(degrees, about):
+    """Turn the patient's axes about one of them."""
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    first, second = (axis for axis in range(3) if axis != about)
+    affine = np.eye(4)
+    affine[first, first] = affine[second, second] = c
+    affine[first, second], affine[second, first] = -s, s
+    return affine
+
+
+@pytest.mark.parametrize("axis", range(3))
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_plane_far_from_all_that_have_a_name_is_oblique(axis, sign):
+    named = ("sagittal", "coronal", "axial")[axis]
+    for about in range(3):
+        names = [plane_of(np.ones((3, 4, 5), bool), turned(sign * angle, about), axis).name for angle in (22, 23, 45)]
+        assert names == ([named] * 3 if about == axis else [named, "oblique", "oblique"])
+
+
+def test_the_short_axis_of_a_heart_is_oblique():
+    """Directions of a real scan: its normal is nearest to x, 48 degrees off."""
+    affine = np.eye(4)
+    affine[:3, :3] = np.array([[0.1046, 0.7332, 0.6719], [-0.3464, 0.6602, -0.6665], [-0.9322, -0.1630, 0.3230]])
+    plane = plane_of(np.ones((4, 5, 6), bool), affine, 2)
+    # Up is superior and 20 degrees to anterior; the left lies between right and anterior.
+    assert (plane.name, plane.top, plane.left) == ("oblique", "S", "RA")
+
+
+def test_sides_between_are_those_that_voxels_run_to():
+    """Each voxel holds its world position: at the left and the top it must be further to every side that is named."""
+    shape = (4, 5, 6)
+    signs = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "S": (2, 1), "I": (2, -1)}
+    seen = set()
+    for angle in (30, 150, -40, -100):
+        for about in range(3):
+            affine = turned(angle, about)
+            world = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1) @ affine[:3, :3].T
+            for axis in range(3):
+                plane = plane_of(np.ones(shape, bool), affine, axis)
+                seen |= {plane.left, plane.top}
+                for letters, along in ((plane.left, 1), (plane.top, 0)):
+                    for letter in letters:
+                        x, sign = signs[letter]
+                        assert (np.diff(plane.cut(world[..., x]), axis=along) * sign < 0).all()
+    assert {"R", "A", "S", "RA", "RP", "AL", "AI", "SL", "SP"} <= seen
+
+
 def test_without_an_affine_the_array_is_shown_as_it_is():
     array = np.arange(24).reshape(2, 3, 4)
     plane = plane_of(np.ones(array.shape, bool), None, 2)
