@@ -15,7 +15,7 @@ from monai.data import ImageReader, MetaTensor
 
 from custom.data.dicom.headers import is_dicom
 from custom.data.dicom.pixels import read_stack
-from custom.data.dicom.stack import StackFiles, is_named_dicom, stack_files_of, stack_of, stacks_in
+from custom.data.dicom.stack import StackFiles, is_named_dicom, join_parts, stack_files_of, stack_of, stacks_in
 from custom.data.files import entries_in, folders_in
 from custom.data.nifti import NIFTI_SUFFIXES, check_nifti_header, read_nifti
 from custom.data.pictures import PICTURE_SUFFIXES, check_picture_header, read_picture
@@ -115,8 +115,8 @@ def list_scans(
 
     Hidden files and files of an unknown kind in a folder are passed over; a file that is named itself must be of a
     known kind. A scan that is named twice is listed once. DICOM is found by its content; each series, and each kind of
-    image in it, is one scan, listed as its first file. A series that cannot be read is listed too, for whoever reads
-    it to say why.
+    image in it, is one scan, listed as its first file, or as the folder above where it lies in several folders and is
+    clearly one. A series that cannot be read is listed too, for whoever reads it to say why.
 
     Results of an earlier run are no scans: in a folder, what lies in `output_dir`, or there is called `<name>_sr`
     beside `<name>`, is passed over; so is DICOM there of which a folder or the file is called `<name>_sr`.
@@ -159,11 +159,17 @@ def list_scans(
 def _scans_of(folder: Path, output_dir: str | os.PathLike[str] | None) -> dict[Path, StackFiles | None]:
     """List the scans in a folder and its folders, sorted, results left out; those that are DICOM with their stack."""
     scans: dict[Path, StackFiles | None] = {}
+    stacks: list[StackFiles] = []
     for place in folders_in(folder):
-        scans |= {stack.first(): stack for stack in stacks_in(place)}
+        stacks += stacks_in(place)
         files = [entry for entry in entries_in(place) if entry.is_file() and scan_suffix(entry)]
         scans |= {file: None for file in files if not is_dicom(file)}
-    return {scan: scans[scan] for scan in sorted(scans) if not _is_result(scan, folder, output_dir)}
+    scans |= {stack.first(): stack for stack in join_parts(stacks)}
+    return {
+        scan: stack
+        for scan, stack in sorted(scans.items(), key=lambda pair: pair[0])
+        if not _is_result(scan if stack is None else stack.path, folder, output_dir)
+    }
 
 
 def _chosen(stacks: Mapping[Path, StackFiles], series: str) -> set[Path]:

@@ -122,7 +122,7 @@ def _of_dicom(path: Path, output_format: str | None, dicom_form: str) -> tuple[P
     except InputError:
         return path.parent, path.name.split(".")[0], ""
     first = stack.files[0]
-    place = first.path.parent if first.multiframe else first.path.parent.parent
+    place = first.path.parent if first.multiframe else stack.folder.parent
     if output_format == "nifti":
         return place, stack.name, ".nii.gz"
     return place, stack.name, ".dcm" if writes_one_file(first.enhanced, dicom_form, path) else ""

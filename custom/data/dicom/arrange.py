@@ -141,9 +141,12 @@ def _axes(frames: list[Frame]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _place(frames: Sequence[Frame]) -> Path:
-    """Return what a message about several frames names: their file, or the folder of their files."""
+    """Return what a message about several frames names: their file, the folder of their files, or that above."""
     files = {frame.path for frame in frames}
-    return frames[0].path if len(files) == 1 else frames[0].path.parent
+    if len(files) == 1:
+        return frames[0].path
+    folder = frames[0].path.parent
+    return folder if all(file.parent == folder for file in files) else folder.parent
 
 
 def _label(frame: Frame) -> str:

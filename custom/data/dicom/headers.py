@@ -176,6 +176,7 @@ def _parse(path: Path, size: int) -> ImageFile:
         return ImageFile(path, skipped=skipped, **series)
     enhanced = sop_class in _ENHANCED
     try:
+        _check_whole(path, fields)
         _check_pixels(path, fields, sop_class, syntax)
         if not seen:
             raise InputError(f"{path}: no pixel data, the file may be truncated; copy or export it again")
@@ -233,6 +234,18 @@ def _why_skipped(fields: Fields, sop_class: str) -> str:
     if any(word in text.lower() for text in words for word in _LOCALISER_WORDS):
         return "a localiser"
     return ""
+
+
+def _check_whole(path: Path, fields: Fields) -> None:
+    """Refuse a part of a concatenation (PS3.3 C.7.6.16): its frames are some of a stack's, and say so nowhere else."""
+    total = fields.text("InConcatenationTotalNumber")
+    if not fields.has("ConcatenationUID") or total == "1":
+        return
+    number = fields.text("InConcatenationNumber")
+    raise InputError(
+        f"{path}: part {shown(number) or '?'} of {shown(total) or 'several'} of a concatenation, one image in several "
+        "files, which is not read; export it as one file, or as single-frame images"
+    )
 
 
 def _check_pixels(path: Path, fields: Fields, sop_class: str, syntax: UID) -> None:
