@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 _SHOWN_FOLDERS = 5
 
 
-def join_parts(stacks: Sequence[StackFiles]) -> list[StackFiles]:
+def join_parts(stacks: Sequence[StackFiles], say: bool = True) -> list[StackFiles]:
     """Put the parts of each series together that lie in several folders, or say why they stay apart.
 
     They are one scan where that is clear: single-frame images of one series and kind, in folders side by side below one
@@ -29,6 +29,7 @@ def join_parts(stacks: Sequence[StackFiles]) -> list[StackFiles]:
 
     Args:
         stacks: all that lie below a folder.
+        say: log what is put together; what stays apart is always said.
 
     Returns:
         The stacks, a joined one in the place of its first part.
@@ -55,7 +56,10 @@ def join_parts(stacks: Sequence[StackFiles]) -> list[StackFiles]:
                 err,
             )
             continue
-        logger.info("%s: %s lies in %d folders and is read as one scan", joined.folder, _series(parts), len(folders))
+        if say:
+            logger.info(
+                "%s: %s lies in %d folders and is read as one scan", joined.folder, _series(parts), len(folders)
+            )
         instead.update({id(part): joined for part in parts})
     return list({id(found): found for found in (instead.get(id(stack), stack) for stack in stacks)}.values())
 

@@ -98,7 +98,7 @@ def find_stack_files(folder: Path) -> list[StackFiles]:
     Raises:
         InputError: where there is none.
     """
-    found = join_parts([stack for place in folders_in(folder) for stack in stacks_in(place)])
+    found = join_parts([stack for place in folders_in(folder) for stack in stacks_in(place)], say=False)
     if not found:
         raise InputError(f"{folder}: no DICOM image of MR in this folder; check the path")
     return found

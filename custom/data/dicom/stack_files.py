@@ -14,9 +14,10 @@ from custom.data.dicom.frame import DicomStack
 from custom.data.dicom.frame_axis import SAME_ECHO_MS
 from custom.data.dicom.headers import ImageFile, is_dicom, read_header
 from custom.data.dicom.kinds import image_kind, kind_key
+from custom.data.files import entries_in
 from custom.errors import InputError
 
-__all__ = ["StackFiles", "entries_of", "file_stem", "grouped", "identity", "is_named_dicom", "stacks_in"]
+__all__ = ["StackFiles", "file_stem", "grouped", "identity", "is_named_dicom", "stacks_in"]
 
 logger = logging.getLogger(__name__)
 
@@ -99,18 +100,6 @@ def is_named_dicom(path: Path) -> bool:
     return path.name.lower().endswith(_DICOM_SUFFIXES)
 
 
-def entries_of(folder: Path) -> list[Path]:
-    """List what a folder holds, sorted, without what is hidden.
-
-    Raises:
-        InputError: where the folder cannot be listed.
-    """
-    try:
-        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    except OSError as err:
-        raise InputError(f"{folder}: the folder cannot be listed ({err.strerror}); check who may read it") from err
-
-
 def stacks_in(folder: Path, say: bool = True) -> list[StackFiles]:
     """Find the stacks of one folder, without the folders in it, readable or not.
 
@@ -124,7 +113,7 @@ def stacks_in(folder: Path, say: bool = True) -> list[StackFiles]:
     images: list[ImageFile] = []
     skipped: Counter[str] = Counter()
     short = []
-    for entry in entries_of(folder):
+    for entry in entries_in(folder):
         if not entry.is_file():
             continue
         if not (is_named_dicom(entry) or is_dicom(entry)):
