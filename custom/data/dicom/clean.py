@@ -56,6 +56,8 @@ _DROPPED = frozenset(
         "VOILUTSequence",
     }
 )
+# Say nothing without a window, whose place a VOILUTSequence may have had (PS3.3 C.11.2).
+_OF_WINDOW = ("VOILUTFunction", "WindowCenter", "WindowCenterWidthExplanation", "WindowWidth")
 
 
 def read_clean(path: Path) -> Dataset:
@@ -105,6 +107,10 @@ def clean_copy(source: Dataset, path: Path) -> Dataset:
                 logger.debug("%s: %s has a value that cannot be written; it is left out", path, element.keyword or tag)
         except Exception as err:  # a value that is not of its type
             logger.debug("%s: %s cannot be read (%s); it is left out", path, tag, err)
+    if any(copy.get(keyword) in (None, "") for keyword in ("WindowCenter", "WindowWidth")):
+        for keyword in _OF_WINDOW:
+            if keyword in copy:
+                delattr(copy, keyword)
     return copy
 
 

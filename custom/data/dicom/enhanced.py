@@ -11,6 +11,7 @@ from pydicom.sequence import Sequence as DicomSequence
 from pydicom.tag import Tag
 from pydicom.uid import generate_uid
 
+from custom.data.dicom.flatten import sequence_items
 from custom.data.dicom.frame import DicomStack
 from custom.data.dicom.rescale import Rescale, decimal_string
 from custom.data.dicom.save import save, set_pixels
@@ -31,8 +32,9 @@ _RENEWED = (
     "PlaneOrientationSequence",
     "PlanePositionSequence",
 )
-# Modules of an ORIGINAL image alone: MR Pulse Sequence (PS3.3 C.8.13.4) and Bulk Motion Synchronization (C.7.6.18.3).
-# The source, to which every frame refers, has them.
+# Modules that an ORIGINAL image alone has to have: MR Pulse Sequence (PS3.3 C.8.13.4) and Bulk Motion Synchronization
+# (C.7.6.18.3). A derived one may have them, but dciodvfy calls that an error; the source, to which every frame refers,
+# has them.
 _ORIGINAL_ONLY = (
     "ArterialSpinLabelingContrast",
     "BulkMotionCompensationTechnique",
@@ -110,6 +112,7 @@ def write_enhanced(
     for keyword in _RENEWED:
         if keyword in common:
             delattr(common, keyword)
+    _leave_out_spoiling(common)
     image.SharedFunctionalGroupsSequence = DicomSequence([common])
     groups = []
     for moment in range(volume.frames):
@@ -155,6 +158,7 @@ def _renew(
     origin = volume.origins[index][moment]
     derivation.SourceImageSequence = DicomSequence([source_reference(origin, sop_class, True)])
     group.DerivationImageSequence = DicomSequence([derivation])
+    _leave_out_spoiling(group)
     for kind in group.get("MRImageFrameTypeSequence", []):
         kind.FrameType = derived_type(kind.get("FrameType"), "PRIMARY")
     content = _item(group, "FrameContentSequence")
@@ -165,6 +169,13 @@ def _renew(
         content.FrameAcquisitionNumber = moment + 1
     content.DimensionIndexValues = [1, index + 1, *([moment + 1] if volume.frames > 1 else [])]
     group.FrameContentSequence = DicomSequence([content])
+
+
+def _leave_out_spoiling(group: Dataset) -> None:
+    """Spoiling may be said only where EchoPulseSequence is GRADIENT or BOTH (PS3.3 C.8.13.5.5): not without it."""
+    for modifier in sequence_items(group, "MRModifierSequence"):
+        if "Spoiling" in modifier:
+            del modifier.Spoiling
 
 
 def _transformation(group: Dataset, rescale: Rescale) -> Dataset:

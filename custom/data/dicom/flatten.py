@@ -6,8 +6,9 @@ import copy
 from typing import Any
 
 from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as DicomSequence
 
-__all__ = ["flat_header", "frame_groups"]
+__all__ = ["flat_header", "frame_groups", "sequence_items"]
 
 # Element of a functional group -> the classic element of the same meaning and unit.
 _RENAMED = {
@@ -39,6 +40,14 @@ _SAME = (
 )
 _INTEGERS = ("AcquisitionNumber", "EchoTrainLength", "NominalInterval", "TemporalPositionIdentifier")
 _FIRST_ENHANCED_ACQUISITION = 0x9000
+_CODE_GROUP = 0x0008
+_LONGEST_LO = 64
+# Said of each agent in an Enhanced image, and of the agent in a classic one.
+_OF_ONE_AGENT = (
+    "ContrastBolusAdministrationRouteSequence",
+    "ContrastBolusIngredientConcentration",
+    "ContrastBolusVolume",
+)
 # Whole groups of the header that are the same in both kinds of image: identity, patient, trial, study, procedure.
 _KEPT_GROUPS = (0x0008, 0x0010, 0x0012, 0x0032, 0x0038, 0x0040)
 _KEPT = (
@@ -71,11 +80,20 @@ _ENHANCED_ONLY = (
 
 def frame_groups(header: Dataset, number: int) -> list[Dataset]:
     """Return the items of a frame's functional groups, its own before the common ones."""
-    groups = [
+    groups = _groups(header, number)
+    return [element.value[0] for group in groups for element in group if element.VR == "SQ" and element.value]
+
+
+def sequence_items(data: Dataset, keyword: str) -> list[Dataset]:
+    """Return the items of a sequence; none where it is not there, or is none."""
+    return list(data[keyword].value) if keyword in data and data[keyword].VR == "SQ" else []
+
+
+def _groups(header: Dataset, number: int) -> list[Dataset]:
+    return [
         *header.get("PerFrameFunctionalGroupsSequence", [])[number : number + 1],
         *header.get("SharedFunctionalGroupsSequence", [])[:1],
     ]
-    return [element.value[0] for group in groups for element in group if element.VR == "SQ" and element.value]
 
 
 def flat_header(header: Dataset, number: int) -> Dataset:
@@ -103,7 +121,10 @@ def flat_header(header: Dataset, number: int) -> Dataset:
     direction = str(_first(items, "InPlanePhaseEncodingDirection") or "")
     if direction in ("ROW", "COLUMN"):
         flat.InPlanePhaseEncodingDirection = direction[:3]
-    for keyword in ("RepetitionTime", "EchoTime"):
+    _set_contrast(flat, header, number)
+    # Of type 2: there, and without a value where it is not known.
+    inversion = ["InversionTime"] if "IR" in str(flat.ScanningSequence) else []
+    for keyword in ("RepetitionTime", "EchoTime", "EchoTrainLength", *inversion):
         if keyword not in flat:
             setattr(flat, keyword, None)
     return flat
@@ -131,6 +152,38 @@ def _set_moment(flat: Dataset, items: list[Dataset]) -> None:
     if len(moment) >= 14 and moment[:14].isdigit():
         flat.AcquisitionDate = moment[:8]
         flat.AcquisitionTime = moment[8:].split("+")[0].split("-")[0].strip()[:13]
+
+
+def _set_contrast(flat: Dataset, header: Dataset, number: int) -> None:
+    """Name the contrast agents that a frame was acquired with in the elements of a classic image, PS3.3 C.7.6.4."""
+    agents = sequence_items(flat, "ContrastBolusAgentSequence")
+    if "ContrastBolusAgentSequence" in flat:
+        del flat.ContrastBolusAgentSequence
+    absent = [
+        use.get("ContrastBolusAgentNumber")
+        for group in _groups(header, number)
+        for use in sequence_items(group, "ContrastBolusUsageSequence")
+        if use.get("ContrastBolusAgentAdministered") == "NO"
+    ]
+    agents = [agent for agent in agents if agent.get("ContrastBolusAgentNumber") not in absent]
+    if not agents:
+        return
+    if len(agents) == 1:
+        for keyword in _OF_ONE_AGENT:
+            value = agents[0].get(keyword)
+            if value:
+                setattr(flat, keyword, value)
+    flat.ContrastBolusAgent = ", ".join(str(agent.get("CodeMeaning") or "") for agent in agents)[:_LONGEST_LO] or None
+    flat.ContrastBolusAgentSequence = DicomSequence([_code_alone(agent) for agent in agents])
+
+
+def _code_alone(item: Dataset) -> Dataset:
+    """Return an item without what is said besides its code, PS3.3 8.8."""
+    alone = Dataset()
+    for element in item:
+        if element.tag.group == _CODE_GROUP:
+            alone.add(element)
+    return alone
 
 
 def _set_sequence_type(flat: Dataset, items: list[Dataset]) -> None:
