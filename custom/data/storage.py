@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -35,15 +36,13 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     """
     target = Path(path)
     temporary = target.with_name(f".{secrets.token_hex(8)}{''.join(target.suffixes[-2:])}")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        temporary.replace(target)
-    except OSError as err:
-        raise _not_written(target, err) from err
-    finally:
-        with contextlib.suppress(OSError):  # it is gone when all went well, and never was where the folder is not one
-            temporary.unlink()
+    with _written(target):
+        try:
+            yield temporary
+            temporary.replace(target)
+        finally:
+            with contextlib.suppress(OSError):  # gone when all went well, and never there where the folder is not one
+                temporary.unlink()
 
 
 @contextlib.contextmanager
@@ -64,24 +63,22 @@ def whole_folder(path: str | Path, replaces: str = "*") -> Iterator[Path]:
     target = Path(path)
     temporary = target.with_name(f".{secrets.token_hex(8)}")
     old = target.with_name(f".{secrets.token_hex(8)}")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.mkdir()
-        yield temporary
-        if target.exists():
-            _check_replaceable(target, replaces)
-            target.rename(old)
+    with _written(target):
         try:
-            temporary.rename(target)
-        except OSError:
-            if old.exists():
-                old.rename(target)
-            raise
-        shutil.rmtree(old, ignore_errors=True)  # only now: until here it is the one whole result there is
-    except OSError as err:
-        raise _not_written(target, err) from err
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            temporary.mkdir()
+            yield temporary
+            if target.exists():
+                _check_replaceable(target, replaces)
+                target.rename(old)
+            try:
+                temporary.rename(target)
+            except OSError:
+                if old.exists():
+                    old.rename(target)
+                raise
+            shutil.rmtree(old, ignore_errors=True)  # only now: until here it is the one whole result there is
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def replace_file(path: str | Path, content: bytes | str) -> Path:
@@ -118,8 +115,20 @@ def _check_replaceable(folder: Path, pattern: str) -> None:
         )
 
 
-def _not_written(target: Path, err: OSError) -> InputError:
-    return InputError(
-        f"{target}: cannot be written ({err.strerror or err}); check the folder, who may write to it, and the free "
-        "space on the disk, or give another --output_dir"
-    )
+@contextlib.contextmanager
+def _written(target: Path) -> Iterator[None]:
+    """Make the folders above a target, which go again if the block fails, and say in words why it cannot be written."""
+    made = list(itertools.takewhile(lambda folder: not folder.exists(), target.parents))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException as err:
+        for folder in made:
+            with contextlib.suppress(OSError):  # another process may have put something there
+                folder.rmdir()
+        if isinstance(err, OSError):
+            raise InputError(
+                f"{target}: cannot be written ({err.strerror or err}); check the folder, who may write to it, and the "
+                "free space on the disk, or give another --output_dir"
+            ) from err
+        raise

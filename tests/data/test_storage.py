@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,21 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
         write_half()
     assert path.read_text() == "old"
     assert [file.name for file in tmp_path.iterdir()] == ["scan.nii.gz"]
+
+
+@pytest.mark.parametrize("whole", [whole_file, whole_folder])
+def test_folders_made_for_a_failed_write_go_again(
+    tmp_path: Path, whole: Callable[[Path], AbstractContextManager[Path]]
+) -> None:
+    (tmp_path / "here").mkdir()
+
+    def fail() -> None:
+        with whole(tmp_path / "here" / "new" / "newer" / "x"):
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(InputError, match="No space left"):
+        fail()
+    assert list((tmp_path / "here").iterdir()) == []
 
 
 def test_a_folder_is_written_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -41,9 +41,16 @@ def save(image: Dataset, path: Path) -> None:
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     image.file_meta = meta
     image.preamble = b"\0" * 128
-    with path.open("wb") as stream:
-        if _BEFORE_3:
-            image.is_little_endian, image.is_implicit_VR = True, False
-            image.save_as(stream, write_like_original=False)
-        else:
-            image.save_as(stream, enforce_file_format=True)
+    try:
+        with path.open("wb") as stream:
+            if _BEFORE_3:
+                image.is_little_endian, image.is_implicit_VR = True, False
+                image.save_as(stream, write_like_original=False)
+            else:
+                image.save_as(stream, enforce_file_format=True)
+    except OSError as err:
+        # pydicom makes a text with a traceback of an error of the disk, and keeps it as the cause.
+        cause: BaseException | None = err
+        while isinstance(cause, OSError) and cause.errno is None:
+            cause = cause.__cause__
+        raise cause if isinstance(cause, OSError) else err from None

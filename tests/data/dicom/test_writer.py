@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 from collections.abc import Sequence
 from itertools import permutations, product
 from pathlib import Path
@@ -287,8 +288,22 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Dataset, "save_as", full)
     with pytest.raises(InputError, match="No space left"):
         write_dicom(content(Layout()), source.affine, source, tmp_path / "results" / "out")
-    assert list((tmp_path / "results").iterdir()) == []
+    assert not (tmp_path / "results").exists()
     assert len(written) == 2
+
+
+@pytest.mark.parametrize("enhanced", [False, True])
+def test_an_error_of_the_disk_is_said_in_its_own_words(tmp_path: Path, enhanced: bool) -> None:
+    """Writing stops in the middle, since the system lets no file grow further; pydicom would print a traceback."""
+    source = stack_of(_source(tmp_path, Layout(), enhanced))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (600, limits[1]))
+    try:
+        with pytest.raises(InputError, match=r"cannot be written \(File too large\)"):
+            write_dicom(content(Layout()), source.affine, source, tmp_path / "results" / "out")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not (tmp_path / "results").exists()
 
 
 def test_results_are_replaced_only_if_wanted_and_only_results(tmp_path: Path) -> None:
