@@ -1,7 +1,4 @@
-"""M-mode pictures: one line through the wall of the heart, over time, by each method.
-
-Drawn through matplotlib's objects alone, without pyplot: no global state, so it may run in any thread.
-"""
+"""M-mode pictures: one line through the wall of the heart, over time, by each method."""
 
 from __future__ import annotations
 
@@ -12,14 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from ignite.engine import Engine, Events
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from custom.data.storage import whole_file
 from custom.handlers.cine_summary import TRUTH
 from custom.handlers.comparison import Comparison, compared_items
+from custom.handlers.figures import ACCENT, BACKGROUND, QUIET, TEXT, dark_figure, method_title, save_figure
 from custom.handlers.items import EvaluatedItem
 from custom.handlers.pictures import picture_name
 from custom.metrics import find_blood_pool
@@ -28,8 +23,6 @@ __all__ = ["Line", "MMode", "line_through", "m_mode_picture"]
 
 Image = NDArray[np.float32]
 
-_BACKGROUND, _TEXT, _QUIET, _ACCENT = "#0e0f12", "#f2f2f2", "#a8adb5", "#ffb000"
-_TITLES = {TRUTH: "HR", "nearest": "LR (nearest)", "cubic": "Cubic", "model": "Model"}
 # The line reaches this many radii of the pool to either side of its middle: over the walls.
 _REACH = 2.0
 _FEWEST_FRAMES = 3
@@ -168,37 +161,34 @@ def m_mode_picture(
     errors = {name: np.abs(image - reference) for name, image in lines.items() if name != names[0]}
     limit = max((float(np.quantile(error, 0.995)) for error in errors.values()), default=0.0) or 1.0
 
-    figure = Figure(figsize=(2.3 * (len(names) + 1), 5.0), facecolor=_BACKGROUND)
-    FigureCanvasAgg(figure)
+    figure = dark_figure(2.3 * (len(names) + 1), 5.0)
     grid = figure.add_gridspec(
         2, len(names) + 1, left=0.015, right=0.985, top=0.86, bottom=0.09, wspace=0.06, hspace=0.12
     )
-    figure.suptitle(title, color=_TEXT, fontsize=1.35 * font_size, fontweight="bold", x=0.015, ha="left")
+    figure.suptitle(title, color=TEXT, fontsize=1.35 * font_size, fontweight="bold", x=0.015, ha="left")
     panels = figure.add_subplot(grid[0, 0])
     panels.imshow(first, cmap="gray", vmin=window[0], vmax=window[1])
     ends = ([line.position] * 2, [line.start, line.stop - 1])
-    panels.plot(*(ends if line.axis == 0 else ends[::-1]), color=_ACCENT, linewidth=1.2)
-    panels.set_title("HR, first phase", color=_TEXT, fontsize=1.15 * font_size)
+    panels.plot(*(ends if line.axis == 0 else ends[::-1]), color=ACCENT, linewidth=1.2)
+    panels.set_title("HR, first phase", color=TEXT, fontsize=1.15 * font_size)
     plain = [panels]
     for number, name in enumerate(names, start=1):
         panel = figure.add_subplot(grid[0, number])
         panel.imshow(lines[name], cmap="gray", vmin=window[0], vmax=window[1], aspect="auto", interpolation="nearest")
-        panel.set_title(_TITLES.get(name, name), color=_TEXT, fontsize=1.15 * font_size)
+        panel.set_title(method_title(name), color=TEXT, fontsize=1.15 * font_size)
         plain.append(panel)
         if name == names[0]:
-            panel.set_xlabel(f"{reference.shape[1]} phases", color=_QUIET, fontsize=font_size)
+            panel.set_xlabel(f"{reference.shape[1]} phases", color=QUIET, fontsize=font_size)
             continue
         below = figure.add_subplot(grid[1, number])
         shown = below.imshow(errors[name], cmap="inferno", vmin=0, vmax=limit, aspect="auto", interpolation="nearest")
-        below.set_xlabel(f"MAE {errors[name].mean():.4f}", color=_TEXT, fontsize=font_size)
+        below.set_xlabel(f"MAE {errors[name].mean():.4f}", color=TEXT, fontsize=font_size)
         plain.append(below)
     if errors:
         scale = figure.add_axes((0.06, 0.09, 0.012, 0.33))
         bar = figure.colorbar(shown, cax=scale)
-        bar.ax.tick_params(colors=_TEXT, labelsize=0.9 * font_size)
-        figure.text(0.11, 0.255, "Absolute error\nof data range 1", color=_TEXT, fontsize=font_size, va="center")
+        bar.ax.tick_params(colors=TEXT, labelsize=0.9 * font_size)
+        figure.text(0.11, 0.255, "Absolute error\nof data range 1", color=TEXT, fontsize=font_size, va="center")
     for panel in plain:
-        panel.set(xticks=[], yticks=[], facecolor=_BACKGROUND)
-    with whole_file(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=dpi, facecolor=_BACKGROUND)
-    return Path(path)
+        panel.set(xticks=[], yticks=[], facecolor=BACKGROUND)
+    return save_figure(figure, path, dpi)

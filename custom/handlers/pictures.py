@@ -1,7 +1,4 @@
-"""A picture of a comparison: the images, a zoomed detail, and where each method is wrong.
-
-Drawn through matplotlib's objects alone, without pyplot: no global state, so it may run in any thread.
-"""
+"""A picture of a comparison: the images, a zoomed detail, and where each method is wrong."""
 
 from __future__ import annotations
 
@@ -14,7 +11,6 @@ from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
@@ -22,22 +18,14 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from custom.data.storage import whole_file
 from custom.errors import UsageError
+from custom.handlers.figures import ACCENT, BACKGROUND, QUIET, TEXT, dark_figure, method_title, save_figure
 from custom.handlers.planes import Plane, foreground_box, plane_of
 
 __all__ = ["comparison_picture", "detail_box", "frame_title", "picture_name"]
 
 Image = NDArray[np.float32]
 
-_BACKGROUND, _TEXT, _QUIET, _ACCENT = "#0e0f12", "#f2f2f2", "#a8adb5", "#ffb000"
-_TITLES = {
-    "nearest": "LR (nearest)",
-    "linear": "Linear",
-    "cubic": "Cubic",
-    "zero_filled": "Zero-filled",
-    "model": "Model",
-}
 _COLUMN, _GAP, _EDGE = 2.5, 0.08, 0.16  # inches
 _LINE = 1.6  # font sizes
 
@@ -97,10 +85,7 @@ def comparison_picture(
     arrays = {"HR": _array(hr), **{name: _array(image) for name, image in images.items()}}
     inside = np.ones(arrays["HR"].shape, bool) if mask is None else _array(mask) > 0
     figure = _draw(arrays, scores, inside, affine, slice_axis, frame_title(title, hr), hr.shape[1], zoom, font_size)
-    path = Path(path)
-    with whole_file(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=dpi, facecolor=_BACKGROUND)
-    return path
+    return save_figure(figure, path, dpi)
 
 
 def frame_title(title: str, image: Tensor) -> str:
@@ -192,20 +177,20 @@ def _draw(
 
     for column, (name, image) in enumerate(main.items()):
         panel = canvas.panel(0, column, image[view], window, planes[0].aspect)
-        panel.set_title(_title(name), color=_TEXT, fontsize=font_size * 1.15, pad=font_size * 0.5)
+        panel.set_title(method_title(name), color=TEXT, fontsize=font_size * 1.15, pad=font_size * 0.5)
         _outline(panel, corner, side, view)
         if column == 0:
             canvas.label(panel, 0, planes[0])
         detail = canvas.panel(1, column, image[zoom], window, planes[0].aspect, interpolation="nearest")
         for spine in detail.spines.values():
-            spine.set(visible=True, color=_ACCENT, linewidth=1.2)
+            spine.set(visible=True, color=ACCENT, linewidth=1.2)
         if name != "HR":
             panel = canvas.panel(2, column, errors[name][view], (0, limit), planes[0].aspect, colours="inferno")
             found = scores.get(name)
             caption = "" if found is None else f"PSNR {found[0]:.2f} dB\nSSIM {found[1]:.4f}"
             canvas.caption(2, column, caption)
     extent = "the whole " + ("image" if main_axis is None else "volume") if frames == 1 else f"all {frames} frames"
-    canvas.caption(2, 0, f"PSNR and SSIM over\n{extent}", _QUIET)
+    canvas.caption(2, 0, f"PSNR and SSIM over\n{extent}", QUIET)
     canvas.colour_bar(2, limit)
     for row, (plane, box) in enumerate(others, start=3):
         for column, array in enumerate(arrays.values()):
@@ -223,8 +208,7 @@ class _Canvas:
         self.font_size = font_size
         self.width = 2 * _EDGE + columns * _COLUMN + (columns - 1) * _GAP
         self.height = sum(row.above + row.height + row.below for row in rows) + _EDGE
-        self.figure = Figure(figsize=(self.width, self.height))
-        FigureCanvasAgg(self.figure)
+        self.figure = dark_figure(self.width, self.height)
 
     def place(self, left: float, top: float, width: float, height: float) -> tuple[float, float, float, float]:
         """Turn inches from the upper left corner into the figure's fractions."""
@@ -249,7 +233,7 @@ class _Canvas:
         left, top = self.corner(row, column)
         axes = self.figure.add_axes(self.place(left, top, _COLUMN, self.rows[row].height))
         axes.imshow(image, cmap=colours, vmin=window[0], vmax=window[1], aspect=aspect, interpolation=interpolation)
-        axes.set(xticks=[], yticks=[], facecolor=_BACKGROUND)
+        axes.set(xticks=[], yticks=[], facecolor=BACKGROUND)
         for spine in axes.spines.values():
             spine.set_visible(False)
         return axes
@@ -257,9 +241,9 @@ class _Canvas:
     def text(self, left: float, top: float, text: str, **style: Any) -> None:
         """Write at a place in inches."""
         x, y, _, _ = self.place(left, top, 0, 0)
-        self.figure.text(x, y, text, **{"color": _TEXT, "fontsize": self.font_size, "va": "center", **style})
+        self.figure.text(x, y, text, **{"color": TEXT, "fontsize": self.font_size, "va": "center", **style})
 
-    def caption(self, row: int, column: int, text: str, colour: str = _TEXT) -> None:
+    def caption(self, row: int, column: int, text: str, colour: str = TEXT) -> None:
         """Write below a panel."""
         left, top = self.corner(row, column)
         below = top + self.rows[row].height + self.font_size / 72 * 0.5
@@ -274,7 +258,7 @@ class _Canvas:
             self.text(left, middle, plane.name + sides, fontsize=self.font_size * 0.85)
             return
         style: dict[str, Any] = {
-            "color": _TEXT,
+            "color": TEXT,
             "fontsize": self.font_size * 0.85,
             "transform": panel.transAxes,
             "path_effects": [withStroke(linewidth=2, foreground="black")],
@@ -295,9 +279,9 @@ class _Canvas:
         )
         axes.set(xticks=[])
         axes.yaxis.tick_right()
-        axes.tick_params(colors=_TEXT, labelsize=self.font_size * 0.9)
+        axes.tick_params(colors=TEXT, labelsize=self.font_size * 0.9)
         for spine in axes.spines.values():
-            spine.set(color=_QUIET, linewidth=0.6)
+            spine.set(color=QUIET, linewidth=0.6)
         self.text(
             left + _COLUMN * 0.04, top + height * 0.5, "Absolute error\n|method - HR|\nof data range 1", linespacing=1.6
         )
@@ -306,16 +290,12 @@ class _Canvas:
 def _outline(panel: Axes, corner: tuple[int, int], side: int, view: tuple[slice, slice]) -> None:
     """Draw the zoomed box on a panel that shows `view` of the plane."""
     origin = (corner[1] - view[1].start - 0.5, corner[0] - view[0].start - 0.5)
-    panel.add_patch(Rectangle(origin, side, side, fill=False, edgecolor=_ACCENT, linewidth=1.0))
+    panel.add_patch(Rectangle(origin, side, side, fill=False, edgecolor=ACCENT, linewidth=1.0))
 
 
 def _height(image: Image, aspect: float) -> float:
     """Height in inches of a panel that shows an image in a column's width, at most 1.4 times that."""
     return _COLUMN * min(1.4, image.shape[0] * aspect / image.shape[1])
-
-
-def _title(name: str) -> str:
-    return _TITLES.get(name, name)
 
 
 def _array(image: Tensor) -> Image:
