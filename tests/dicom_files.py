@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import ExplicitVRLittleEndian
 
-__all__ = ["OBLIQUE", "Layout", "content", "rotated", "save", "write_classic", "write_enhanced"]
+__all__ = ["OBLIQUE", "Layout", "content", "rotated", "save", "write_classic", "write_enhanced", "write_source"]
 
 CLASSIC = "1.2.840.10008.5.1.4.1.1.4"
 ENHANCED = "1.2.840.10008.5.1.4.1.1.4.1"
@@ -353,3 +353,11 @@ def _pixels(data: Dataset, planes: np.ndarray, syntax: str) -> None:
 def _decimal(value: float) -> str:
     """Write a number in the 16 characters of a DS."""
     return pydicom.valuerep.format_number_as_ds(float(value))
+
+
+def write_source(folder: Path, layout: Layout, enhanced: bool = False) -> Path:
+    """Write a made-up scan and return what is to be read: a folder of single images, or an Enhanced file."""
+    if enhanced:
+        return write_enhanced(folder / "in.dcm", layout)
+    write_classic(folder / "in", layout)
+    return folder / "in"
