@@ -91,8 +91,8 @@ def test_a_printed_command_runs(
     options: dict[str, Any] = {
         key: meant.get(value, DefaultParseValue(value)) for key, value in keys.items() if key not in LONG
     }
-    if options.get("checkpoint") == "O/model.pt":  # of the command before
-        options["checkpoint"] = str(BUNDLES / bundle / "models" / "model.pt")
+    if str(options.get("checkpoint")).startswith("O/"):  # of the command before
+        options["checkpoint"] = str(BUNDLES / bundle / "models" / f"{_config(bundle, files)['model_name']}.pt")
     if "data_manifest" in options:
         options["data_manifest"] = data["data_manifest"]
     if run_id == "training":
