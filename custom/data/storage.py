@@ -118,8 +118,9 @@ def _check_replaceable(folder: Path, pattern: str) -> None:
 @contextlib.contextmanager
 def _written(target: Path) -> Iterator[None]:
     """Make the folders above a target, which go again if the block fails, and say in words why it cannot be written."""
-    made = list(itertools.takewhile(lambda folder: not folder.exists(), target.parents))
+    made: list[Path] = []
     try:
+        made = list(itertools.takewhile(lambda folder: not folder.exists(), target.parents))
         target.parent.mkdir(parents=True, exist_ok=True)
         yield
     except BaseException as err:

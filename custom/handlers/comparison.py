@@ -210,6 +210,7 @@ class ComparisonTable:
     def attach(self, engine: Engine) -> None:
         """Attach to an evaluator."""
         engine.add_event_handler(Events.STARTED, self.start)
+        engine.add_event_handler(Events.ITERATION_STARTED, self.forget_images)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self.measure)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.finish)
 
@@ -217,6 +218,10 @@ class ComparisonTable:
         """Forget an earlier run and look for the weights of LPIPS."""
         self._rows, self._drawn = [], set()
         self._lpips = find_lpips(self._lpips_weights)
+
+    def forget_images(self, engine: Engine) -> None:
+        """Let go of the images of the last iteration before the network needs memory for the next."""
+        engine.state.comparisons = []
 
     def measure(self, engine: Engine) -> None:
         """Compare the scans of one iteration."""

@@ -12,6 +12,7 @@ from ignite.engine import Engine, Events
 from numpy.typing import NDArray
 from torch import Tensor
 
+from custom.data.slices import volume_to_slices
 from custom.handlers.cine_summary import TRUTH
 from custom.handlers.comparison import Comparison, compared_items
 from custom.handlers.figures import ACCENT, BACKGROUND, QUIET, TEXT, dark_figure, method_title, save_figure
@@ -70,7 +71,7 @@ class MMode:
         images = {TRUTH: item.label, **comparison.images}
         # The first axis of a volume runs across the picture, as its columns were stored by the scanner.
         frames = {
-            name: image[0].select(self.slice_axis, middle).mT if is_volume else image[0]
+            name: volume_to_slices(image, self.slice_axis)[middle].mT if is_volume else image[0]
             for name, image in images.items()
             if name not in _NOT_DRAWN
         }

@@ -276,8 +276,8 @@ def test_the_five_models_stand_beside_the_sixth(
     assert "model_1" not in summary["difference_from_model_1"]
 
 
-@pytest.mark.parametrize("number", range(1, 6))
-def test_each_published_model_enlarges_a_scan(run_bundle: Command, tmp_path: Path, number: int) -> None:
+@pytest.mark.parametrize("number", range(1, 7))
+def test_each_model_enlarges_a_scan(run_bundle: Command, tmp_path: Path, number: int) -> None:
     """With its own weights, which its overlay names, and exactly in pieces too."""
     save_cine(tmp_path / "cine.nii.gz", tiny_cine(1, (120, 8, 1), phases=1))
     results = []

@@ -61,6 +61,11 @@ def test_folders_made_for_a_failed_write_go_again(
     assert list((tmp_path / "here").iterdir()) == []
 
 
+def test_a_name_that_the_system_does_not_take_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="File name too long"):
+        replace_file(tmp_path / ("a" * 300) / "x" / "table.md", "text")
+
+
 def test_a_folder_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     target = tmp_path / "series"
 

@@ -243,6 +243,13 @@ def test_the_handler_draws_the_first_cine_of_each_subject(tmp_path):
         assert np.asarray(picture.convert("L")).std() > 20
 
 
+def test_the_slice_is_the_middle_one_whichever_way_its_axis_is_named(tmp_path):
+    for name, axis in (("last", -1), ("third", 2)):
+        evaluate(tmp_path / name, [MMode(tmp_path / name, slice_axis=axis)], [{"label": cine(), "subject": "a"}])
+    last, third = (tmp_path / name / "pictures" / "a_m_mode.png" for name in ("last", "third"))
+    assert last.read_bytes() == third.read_bytes()
+
+
 def test_the_picture_shows_the_truth_first_and_the_errors(tmp_path):
     frames = torch.stack([frame(radius) for radius in RADII])
     same = m_mode_picture(tmp_path / "same.png", {"truth": frames, "model": frames})

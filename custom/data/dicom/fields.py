@@ -18,7 +18,7 @@ __all__ = ["Fields", "classic_frames", "enhanced_frames", "shown"]
 # Direction cosines are written with six digits or more; what is further off is not a pair of axes.
 _LARGEST_COSINE_ERROR = 1e-2
 # Scanners are seen that write TemporalResolution in microseconds: 37500 where triggers are 37.5 ms apart.
-_MICROSECOND_MAKERS = ("GE ",)
+_MICROSECOND_MAKERS = ("GE",)
 _FRAME_TIME_POINTERS = (0x00181063, 0x00181065)
 # A damaged length makes the rest of a file one value.
 _LONGEST_SHOWN = 120

@@ -107,8 +107,9 @@ def _values(group: list[Frame], label: str, axis: str, resolution: float | None)
     """Return the place of each frame of a slice on the axis."""
     if axis == "frame":
         return [float(index) for index in range(len(group))]
-    if resolution is not None:  # positions count from 1
-        return [(frame.labels["temporal_position"] - 1) * resolution for frame in group]
+    if resolution is not None:  # positions count from 1; some scanners begin at 0
+        first = min(1.0, *(frame.labels["temporal_position"] for frame in group))
+        return [(frame.labels["temporal_position"] - first) * resolution for frame in group]
     if label == "temporal_position":
         label = "acquisition_time"
     values = [frame.labels[label] for frame in group]

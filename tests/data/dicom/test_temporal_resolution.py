@@ -60,6 +60,16 @@ def test_what_is_no_distance_gives_no_times(
     assert (stack.frame_axis, stack.frame_values) == ("frame", (0.0, 1.0, 2.0))
 
 
+def test_positions_that_begin_at_0_give_no_negative_time(tmp_path: Path) -> None:
+    def change(image: Dataset, k: int, t: int) -> Dataset:
+        image = _numbered(lambda k, t: "100")(image, k, t)
+        image.TemporalPositionIdentifier = t
+        return image
+
+    write_classic(tmp_path, LAYOUT, change=change)
+    assert stack_of(tmp_path).frame_values == (0.0, 100.0, 200.0)
+
+
 def test_true_times_count_more(tmp_path: Path) -> None:
     write_classic(tmp_path / "triggers", Layout(frames=3), change=_numbered(lambda k, t: "2500"))
     assert stack_of(tmp_path / "triggers").frame_values == pytest.approx((25.75, 65.75, 105.75))
