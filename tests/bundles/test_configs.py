@@ -157,7 +157,7 @@ def test_configs_of_all_bundles_differ_only_in_what_is_theirs(bundle: Path) -> N
         *("dataset_dir", "data_manifest", "degradation", "network_def", "loss", "lr_scheduler", "halo", "model_name"),
         *("max_epochs", "learning_rate", "patch_size", "experiment_name", "scale_factor", "validate#handlers"),
         *("context_slices", "blur_grid", "vgg", "vgg_layers", "vgg_weights", "zscore", "tracking#artifacts"),
-        "other_degradations",
+        *("other_degradations", "loss_with_perceptual"),
     }
     for name in ("train.json", "evaluate.json", "inference.json", "multi_gpu_train.json", "multi_gpu_evaluate.json"):
         ours, first = (_common(_config(folder, name), own) for folder in (bundle, BUNDLES[0]))
