@@ -12,8 +12,8 @@ import pytest
 import torch
 from monai.bundle import ConfigWorkflow
 
-from custom.data import read_checkpoint
 from custom.errors import input_error_in
+from custom.weights import read_checkpoint
 
 __all__ = ["BUNDLES", "CASES", "BundleCase", "Command", "refusal", "same_weights", "table", "weights"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from dicom_files import Layout, content
 
-from custom.data.dicom import DicomStack, read_stack
+from custom.scans.dicom import DicomStack, read_stack
 
 __all__ = ["check_read"]
 

@@ -30,8 +30,8 @@ import pydicom
 from dicom_files import Layout, save, write_classic, write_enhanced
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless
 
-from custom.data import read_scan
 from custom.errors import InputError, input_error_in
+from custom.scans import read_scan
 from custom.transforms import SaveScand
 
 __all__ = ["KINDS", "changed", "outcome"]

@@ -10,8 +10,8 @@ import nibabel as nib
 import numpy as np
 from PIL import Image
 
-from custom.data.manifest import Manifest
-from custom.data.splits import SPLITS
+from custom.manifests.manifest import Manifest
+from custom.manifests.splits import SPLITS
 
 __all__ = ["GOOD", "save_manifest", "save_nifti", "save_pictures", "splits_of_subjects"]
 

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from custom.data.intensity import intensity_scale
-from custom.data.slices import slices_to_volume, volume_to_slices
+from custom.arrays.intensity import intensity_scale
+from custom.arrays.slices import slices_to_volume, volume_to_slices
 from custom.degradations import Degradation
 from custom.errors import UsageError
 

@@ -12,10 +12,10 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
-from custom.data.weights import load_weights, read_checkpoint, save_checkpoint
 from custom.errors import InputError, MissingFileError, UsageError
 from custom.handlers.hooks import is_first_rank
 from custom.inferers.precision import automatic_precision, use_precision
+from custom.weights.checkpoints import load_weights, read_checkpoint, save_checkpoint
 
 __all__ = ["TrainingCheckpoint"]
 

@@ -14,12 +14,12 @@ import torch
 from ignite.engine import Engine, Events
 from torch import Tensor
 
-from custom.data.slices import volume_to_slices
-from custom.handlers.cine_summary import TRUTH, cine_markdown, cine_rows, summarise_cine, write_cine
+from custom.arrays.slices import volume_to_slices
+from custom.evaluation.cine_summary import TRUTH, cine_markdown, cine_rows, summarise_cine, write_cine
+from custom.evaluation.summary import Row
 from custom.handlers.comparison import compared_items
 from custom.handlers.hooks import is_first_rank
 from custom.handlers.items import EvaluatedItem, gather_over_ranks
-from custom.handlers.summary import Row
 from custom.metrics import find_blood_pool, flicker
 
 __all__ = ["CineTable"]

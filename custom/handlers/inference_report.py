@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import resource
 from pathlib import Path
@@ -10,20 +9,16 @@ from typing import Any
 
 import torch
 from ignite.engine import Engine, Events
-from matplotlib.figure import Figure
 from torch import Tensor
 
-from custom.data.intensity import foreground_mask
-from custom.data.slices import slices_to_volume, volume_to_slices
-from custom.data.storage import replace_file
+from custom.arrays.slices import slices_to_volume, volume_to_slices
 from custom.degradations import Degradation
-from custom.handlers.pictures import detail_box, frame_title, picture_name
-from custom.handlers.planes import plane_of
+from custom.evaluation.inference_picture import inference_picture
+from custom.evaluation.pictures import frame_title, picture_name
 from custom.metrics import consistency
+from custom.storage import replace_file
 
 __all__ = ["InferenceReport"]
-
-_ZOOM_SIDE = 64
 
 
 class InferenceReport:
@@ -95,34 +90,11 @@ class InferenceReport:
             images = {name: slices_to_volume(image, self.slice_axis) for name, image in images.items()}
         known = None if item["pred"].meta.get("kind") == "image" else affine
         title = frame_title(Path(source).name, images["result"])
-        picture = _draw({name: image[:, :1] for name, image in images.items()}, known, self.slice_axis, title)
+        picture = inference_picture(
+            {name: image[:, :1] for name, image in images.items()}, known, self.slice_axis, title
+        )
         name = Path(str(item["pred_path"])).relative_to(self.output_dir).as_posix()
         replace_file(self.output_dir / "pictures" / picture_name(name.replace("/", "_")), picture)
 
     def _write(self, engine: Engine) -> None:
         replace_file(self.output_dir / "inference.json", json.dumps(self._lines, indent=2) + "\n")
-
-
-def _draw(images: dict[str, Tensor], affine: Any, slice_axis: int, title: str) -> bytes:
-    """Draw the images (1, 1, *spatial) in one plane, with a zoomed part below, as PNG."""
-    arrays = {name: image[0, 0].cpu().numpy() for name, image in images.items()}
-    inside = foreground_mask(arrays["result"])
-    axis = slice_axis % 3 if inside.ndim == 3 else None
-    plane = plane_of(inside, affine, axis)
-    planes = {name: plane.cut(array) for name, array in arrays.items()}
-    side = min(_ZOOM_SIDE, *planes["result"].shape)
-    row, column = detail_box(planes["result"], plane.cut(inside), side)
-    figure = Figure(figsize=(10.5, 7.2), layout="constrained")
-    figure.suptitle(title, fontsize=10)
-    bright = float(planes["cubic"].max())
-    for position, (name, pixels) in enumerate(planes.items()):
-        zoomed = pixels[row : row + side, column : column + side]
-        for line, shown in enumerate((pixels, zoomed)):
-            panel = figure.add_subplot(2, 3, 1 + position + 3 * line)
-            panel.imshow(shown, cmap="gray", vmin=0, vmax=bright, aspect=plane.aspect, interpolation="nearest")
-            panel.set_axis_off()
-            if line == 0:
-                panel.set_title(name, fontsize=10)
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=120)
-    return stream.getvalue()

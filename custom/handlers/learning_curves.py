@@ -15,10 +15,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from custom.data.storage import replace_file
 from custom.errors import InputError
 from custom.handlers.epoch_loss import EpochLoss
 from custom.handlers.hooks import around_run, is_first_rank, on_epoch_end_after_all, scalars
+from custom.storage import replace_file
 
 __all__ = ["LearningCurves"]
 

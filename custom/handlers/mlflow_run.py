@@ -20,11 +20,11 @@ from ignite.engine import Engine
 from mlflow.entities import Dataset, DatasetInput, Metric, Param
 from monai.engines import Trainer
 
-from custom.data.storage import sha256
 from custom.handlers.epoch_loss import EpochLoss
 from custom.handlers.hooks import around_run, is_first_rank, on_epoch_end_after_all, scalars
 from custom.handlers.mlflow_store import MLflowStore, careful
-from custom.handlers.run_info import git_revision, versions
+from custom.run_info import git_revision, versions
+from custom.storage import sha256
 
 __all__ = ["DEFAULT_ARTIFACTS", "MLflowMetrics", "MLflowRun", "flatten_parameters"]
 

@@ -11,7 +11,7 @@ from ignite.exceptions import NotComputableError
 from ignite.metrics import Metric
 from torch import Tensor
 
-from custom.data.slices import volume_to_slices
+from custom.arrays.slices import volume_to_slices
 from custom.handlers.items import EvaluatedItem, evaluated_items, gather_over_ranks
 from custom.metrics import psnr, ssim
 

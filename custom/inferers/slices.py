@@ -10,7 +10,7 @@ from monai.inferers import Inferer, SimpleInferer
 from torch import Tensor
 from tqdm import tqdm
 
-from custom.data.slices import neighbouring_slices, slices_to_volume, volume_to_slices
+from custom.arrays.slices import neighbouring_slices, slices_to_volume, volume_to_slices
 
 __all__ = ["VolumeSlices"]
 

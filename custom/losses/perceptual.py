@@ -36,7 +36,7 @@ class PerceptualLoss(nn.Module):
     follows the images to their device; no gradient reaches the label.
 
     Args:
-        network: gives the features; frozen, such as `custom.data.load_vgg` returns.
+        network: gives the features; frozen, such as `custom.weights.load_vgg` returns.
         layers: the weight of each layer, or names alone for weights of 1; None for all layers of the network. Those of
             weight 0 play no part.
         distance: of features: "l1" for the mean absolute, "l2" for the mean squared difference.

@@ -1,7 +1,7 @@
 """How far an image is from its target: PSNR, MAE, SSIM, HFEN, consistency, and all of them at once.
 
 Shapes: (B, C, *spatial) with 2 or 3 spatial axes, data range 1. A volume for a 2D network comes as its slices in the
-batch axis (`custom.data.slices.volume_to_slices`): neighbourhoods (SSIM, HFEN) are then two-dimensional, and every
+batch axis (`custom.arrays.slices.volume_to_slices`): neighbourhoods (SSIM, HFEN) are then two-dimensional, and every
 figure is over the voxels of all slices together. So it is with channels, which are the frames of a scan. A mask
 (broadcastable, bool or 0/1) restricts the average to its voxels; neighbourhoods of voxels at its edge still see what
 lies outside. With an empty mask the figure is NaN.

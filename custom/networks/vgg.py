@@ -21,7 +21,7 @@ class VGG(nn.Module):
 
     The keys of the state dict are those of torchvision (`features.N.weight`), and so are the layers: convolutions of
     3 with zero padding, ReLUs, and max pooling of 2 after each block. The parameters are frozen, their values are for
-    others to load (`custom.data.load_vgg`), and nothing differs between training and evaluation.
+    others to load (`custom.weights.load_vgg`), and nothing differs between training and evaluation.
 
     Args:
         name: "vgg16" or "vgg19".

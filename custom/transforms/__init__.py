@@ -1,4 +1,4 @@
-"""Thin MONAI dictionary transforms over `custom.data` and `custom.degradations`."""
+"""Thin MONAI dictionary transforms over `custom.scans` and `custom.degradations`."""
 
 from custom.transforms.geometry import SetGridAffined
 from custom.transforms.intensity import RestoreIntensityd, ScaleIntensityByPercentiled

@@ -9,7 +9,7 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-from custom.data.intensity import SCALE_PERCENTILE, intensity_scale
+from custom.arrays.intensity import SCALE_PERCENTILE, intensity_scale
 from custom.errors import InputError
 from custom.transforms.meta import name_of
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from monai.data import MetaTensor
 
-from custom.data.geometry import affine_array
+from custom.arrays.geometry import affine_array
 
 __all__ = ["affine_of", "meta_of", "name_of", "with_affine", "without_meta"]
 

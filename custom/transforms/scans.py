@@ -14,12 +14,12 @@ from monai.data import MetaTensor
 from monai.transforms import MapTransform
 from monai.utils import ensure_tuple
 
-from custom.data.dicom.provenance import Provenance
-from custom.data.dicom.writer import DicomForm
-from custom.data.geometry import affine_distance, slab_bounds
-from custom.data.readers import read_scan
-from custom.data.writers import WRITABLE_DTYPES, result_path, write_dicom_scan, write_scan
+from custom.arrays.geometry import affine_distance, slab_bounds
 from custom.errors import InputError
+from custom.scans.dicom.provenance import Provenance
+from custom.scans.dicom.writer import DicomForm
+from custom.scans.readers import read_scan
+from custom.scans.writers import WRITABLE_DTYPES, result_path, write_dicom_scan, write_scan
 from custom.transforms.meta import affine_of, meta_of, name_of, with_affine, without_meta
 
 __all__ = ["CropSlabd", "LoadScand", "SaveScand"]

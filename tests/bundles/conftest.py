@@ -15,8 +15,8 @@ from bundle_cases import BUNDLES, CASES, BundleCase, Command
 from monai.bundle import ConfigWorkflow
 from tiny_scans import AFFINE, tiny_volume
 
-from custom.data.vgg_weights import vgg_variable
 from custom.networks import VGG
+from custom.weights.vgg import vgg_variable
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 from scipy import ndimage
 from tiny_scans import AFFINE, tiny_volume
 
-from custom.data import field_of_view_corners
+from custom.arrays import field_of_view_corners
 
 BUNDLE = "cardiac_mri_srresnet"
 # Columns, rows, slices and phases differ, so that no two axes can be taken for each other.

@@ -17,7 +17,7 @@ from dicom_files import Layout, write_classic
 from PIL import Image
 from pydicom.dataset import Dataset
 
-from custom.data.vgg_weights import VGG_ADDRESSES, vgg_variable
+from custom.weights.vgg import VGG_ADDRESSES, vgg_variable
 
 BUNDLE = "cardiac_mri_srresnet"
 CINE = Layout(shape=(8, 7, 3), frames=4)

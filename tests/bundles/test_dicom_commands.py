@@ -15,7 +15,8 @@ from dicom_files import OBLIQUE, Layout, write_classic, write_enhanced
 from pydicom.dataset import Dataset
 from tiny_scans import AFFINE, tiny_volume
 
-from custom.data import field_of_view_corners, read_scan
+from custom.arrays import field_of_view_corners
+from custom.scans import read_scan
 
 LAYOUT = Layout(shape=(9, 7, 4), orientation=OBLIQUE)
 SCALE = (4, 4, 1)

@@ -10,7 +10,7 @@ import pytest
 from bundle_cases import BundleCase, Command
 from tiny_scans import AFFINE, tiny_volume
 
-from custom.data import field_of_view_corners
+from custom.arrays import field_of_view_corners
 
 
 def test_inference_lies_in_place_in_the_units_of_the_input(

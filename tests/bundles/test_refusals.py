@@ -17,7 +17,7 @@ import torch
 from bundle_cases import BUNDLES, BundleCase, Command, refusal
 from tiny_scans import AFFINE, tiny_volume
 
-from custom.data import read_checkpoint
+from custom.weights import read_checkpoint
 
 
 def test_one_bad_scan_does_not_stop_the_others(command: Command, scan: Path, tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from bundle_cases import CASES, BundleCase, Command, same_weights, table, weights
 
-from custom.data import read_checkpoint
 from custom.engines import PatchPairs
 from custom.inferers import precision
+from custom.weights import read_checkpoint
 
 
 def test_training_leaves_weights_curves_and_the_config(trained: Path) -> None:

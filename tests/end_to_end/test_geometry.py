@@ -20,8 +20,9 @@ from monai.data import MetaTensor
 from pydicom.dataset import Dataset
 from scipy.spatial.transform import Rotation
 
-from custom.data import field_of_view_corners, read_scan
+from custom.arrays import field_of_view_corners
 from custom.degradations import BicubicGaussian
+from custom.scans import read_scan
 from custom.transforms import SaveScand, SetGridAffined
 
 KINDS = {

@@ -7,7 +7,7 @@ import torch
 from monai.transforms import Lambdad
 from torch import Tensor, nn
 
-from custom.data.intensity import intensity_scale
+from custom.arrays.intensity import intensity_scale
 from custom.degradations import AreaMean
 from custom.engines import ScanEvaluator, VolumePair
 from custom.errors import InputError

@@ -13,13 +13,14 @@ from monai.data import DataLoader, Dataset, MetaTensor
 from monai.engines import SupervisedEvaluator
 from PIL import Image
 
-from custom.data.slices import volume_to_slices
+from custom.arrays.slices import volume_to_slices
 from custom.degradations import UPSAMPLING_METHODS, AreaMean
 from custom.errors import UsageError
+from custom.evaluation.cine_summary import cine_rows, summarise_cine
+from custom.evaluation.m_mode import Line, line_through, m_mode_picture
 from custom.handlers.cine import CineTable
-from custom.handlers.cine_summary import cine_rows, summarise_cine
 from custom.handlers.comparison import ComparisonTable
-from custom.handlers.m_mode import Line, MMode, line_through, m_mode_picture
+from custom.handlers.m_mode import MMode
 from custom.metrics import ejection
 
 RADII = (16.0, 12.0, 8.0, 12.0)

@@ -13,10 +13,11 @@ import torch
 from monai.data import DataLoader, Dataset, MetaTensor
 from monai.engines import SupervisedEvaluator
 
-from custom.data.slices import volume_to_slices
+from custom.arrays.slices import volume_to_slices
 from custom.degradations import UPSAMPLING_METHODS, AreaMean
 from custom.errors import InputError, UsageError
-from custom.handlers.comparison import ComparisonTable, Prediction, compare
+from custom.evaluation.comparison import Prediction, compare
+from custom.handlers.comparison import ComparisonTable
 from custom.metrics import hfen, mae, psnr, ssim
 from custom.metrics.lpips import WEIGHTS_VARIABLE
 

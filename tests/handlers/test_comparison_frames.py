@@ -10,12 +10,13 @@ import pytest
 import torch
 from monai.data import DataLoader, Dataset, MetaTensor
 
-from custom.data.intensity import foreground_mask
-from custom.data.slices import slices_to_volume, volume_to_slices
+from custom.arrays.intensity import foreground_mask
+from custom.arrays.slices import slices_to_volume, volume_to_slices
 from custom.degradations import AreaMean
 from custom.engines import ScanEvaluator, VolumePair
+from custom.evaluation.comparison import Prediction, compare
 from custom.handlers import comparison as comparison_module
-from custom.handlers.comparison import ComparisonTable, Prediction, compare
+from custom.handlers.comparison import ComparisonTable
 from custom.handlers.subject_metrics import SubjectPSNR, SubjectSSIM
 from custom.inferers import Frames, VolumeSlices
 from custom.metrics import hfen, mae, psnr, ssim

@@ -6,7 +6,7 @@ from ignite.exceptions import NotComputableError
 from monai.data import DataLoader, Dataset, MetaTensor
 from monai.engines import SupervisedEvaluator
 
-from custom.data.slices import volume_to_slices
+from custom.arrays.slices import volume_to_slices
 from custom.handlers import items as items_module
 from custom.handlers.items import EvaluatedItem
 from custom.handlers.subject_metrics import SubjectMean, SubjectPSNR, SubjectSSIM

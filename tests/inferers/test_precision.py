@@ -13,9 +13,9 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from custom.handlers.run_info import versions
 from custom.inferers import Autocast, autocast_dtype, precision
 from custom.inferers.precision import automatic_precision, use_precision
+from custom.run_info import versions
 
 
 @pytest.fixture(autouse=True)

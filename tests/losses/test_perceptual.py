@@ -7,10 +7,10 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from custom.data import load_vgg
 from custom.errors import InputError, UsageError
 from custom.losses import PerceptualLoss
 from custom.networks import VGG
+from custom.weights import load_vgg
 
 LAYERS = ["block1_conv1", "block2_conv1"]
 

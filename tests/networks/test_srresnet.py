@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from custom.data import load_weights, save_checkpoint
 from custom.degradations import AreaMean
 from custom.errors import InputError, UsageError
 from custom.networks import SRResNet
+from custom.weights import load_weights, save_checkpoint
 
 OPTIONS = [
     *itertools.product(["pixel_shuffle", "nearest"], ["convolution_first", "resize_first"]),

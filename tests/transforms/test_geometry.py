@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from monai.data import MetaTensor
 from scipy.spatial.transform import Rotation
 
-from custom.data.geometry import field_of_view_corners
+from custom.arrays.geometry import field_of_view_corners
 from custom.degradations import AreaMean, Grid, KSpaceCrop
 from custom.errors import InputError
 from custom.transforms import LoadScand, SaveScand, SetGridAffined

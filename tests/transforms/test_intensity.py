@@ -5,7 +5,7 @@ import pytest
 import torch
 from monai.data import MetaTensor, decollate_batch, list_data_collate
 
-from custom.data.intensity import intensity_scale
+from custom.arrays.intensity import intensity_scale
 from custom.errors import InputError
 from custom.transforms import RestoreIntensityd, ScaleIntensityByPercentiled
 

@@ -11,9 +11,9 @@ from monai.data import MetaTensor, decollate_batch, list_data_collate
 from monai.transforms import Compose
 from PIL import Image
 
-from custom.data.manifest import load_manifest, sample_folder
-from custom.data.readers import read_scan
 from custom.errors import InputError
+from custom.manifests.manifest import load_manifest, sample_folder
+from custom.scans.readers import read_scan
 from custom.transforms import CropSlabd, LoadScand, SaveScand
 
 AFFINE = np.array([[0.0, 0.0, -3.0, 90.0], [-0.7, 0.0, 0.0, 80.0], [0.0, 0.7, 0.0, -70.0], [0.0, 0.0, 0.0, 1.0]])

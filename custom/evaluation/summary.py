@@ -1,0 +1,201 @@
+"""Rows of figures as files: metrics.csv, summary.json, table.md."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from custom.errors import InputError
+from custom.evaluation.tables import csv_text, interval_text, json_text
+from custom.metrics import Interval, mean_interval, paired_difference
+from custom.storage import replace_file
+
+__all__ = [
+    "COLUMNS",
+    "METRIC_COLUMNS",
+    "REFERENCE",
+    "Row",
+    "Summary",
+    "merge_rows",
+    "summarise",
+    "table_markdown",
+    "write_results",
+]
+
+#: A row: "subject", "method", and the figures.
+Row = dict[str, Any]
+
+METRIC_COLUMNS = (
+    "psnr",
+    "ssim",
+    "mae",
+    "hfen",
+    "lpips",
+    "consistency",
+    "seconds",
+    "psnr_foreground",
+    "ssim_foreground",
+    "mae_foreground",
+    "hfen_foreground",
+)
+
+#: The columns of metrics.csv; figures that rows hold beyond these, such as "psnr_zscore", come after them.
+COLUMNS = ("subject", "method", *METRIC_COLUMNS)
+
+#: The method that the others are compared with.
+REFERENCE = "cubic"
+
+_DIFFERENCE = "difference_from_"
+
+#: {"methods": {method: {metric: Interval}}, "difference_from_cubic": ..., "subjects": [...]}
+Summary = dict[str, Any]
+
+# Heading, decimals, and whether more is better, for the table.
+_HEADINGS = {
+    "psnr": ("PSNR (dB)", 2, "↑"),
+    "ssim": ("SSIM", 4, "↑"),
+    "mae": ("MAE", 4, "↓"),
+    "hfen": ("HFEN", 3, "↓"),
+    "lpips": ("LPIPS", 4, "↓"),
+    "consistency": ("Consistency", 5, "↓"),
+    "seconds": ("Seconds", 2, ""),
+    "psnr_zscore": ("PSNR of z-scores (dB)", 2, "↑"),
+    "ssim_zscore": ("SSIM of z-scores", 4, "↑"),
+    "checkerboard": ("Checkerboard", 2, "↓"),
+}
+
+
+def merge_rows(rows: Iterable[Row]) -> list[Row]:
+    """Make one row a subject and method of the rows of all scans and processes.
+
+    A scan that came twice ("key" says which scan a row is of) counts once. Several scans of a subject (the images of a
+    folder of slices) are averaged, figure by figure: the PSNR is the mean of theirs, not that of their mean error, and
+    the seconds are those of one scan.
+
+    Returns:
+        Rows sorted by subject, the methods in the order in which they came, without "key".
+    """
+    scans: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    seen = set()
+    for row in rows:
+        name = (row["subject"], row["method"])
+        key = row.get("key")
+        if key is None or (*name, key) not in seen:
+            scans[name].append(row)
+        seen.add((*name, key))
+    metrics = _metrics(row for found in scans.values() for row in found)
+    merged = [
+        {
+            "subject": subject,
+            "method": method,
+            **{metric: _mean([row.get(metric, math.nan) for row in found]) for metric in metrics},
+        }
+        for (subject, method), found in scans.items()
+    ]
+    return sorted(merged, key=lambda row: row["subject"])
+
+
+def summarise(rows: Sequence[Row], references: Sequence[str] = (REFERENCE,)) -> Summary:
+    """Return means over subjects and paired differences from reference methods, with intervals, of rows as merged.
+
+    Args:
+        rows: one a subject and method.
+        references: for each of these methods there is a "difference_from_<method>"; empty where it has no rows.
+
+    Raises:
+        InputError: if there is no row, so that nothing was evaluated.
+    """
+    if not rows:
+        raise InputError("nothing was evaluated, so there is no table; is the test split of the manifest empty?")
+    values: dict[str, dict[str, Row]] = defaultdict(dict)
+    for row in rows:
+        values[row["method"]][row["subject"]] = row
+    subjects = sorted({row["subject"] for row in rows})
+    metrics = _metrics(rows)
+
+    def column(method: str, metric: str) -> list[float]:
+        return [values[method].get(subject, {}).get(metric, math.nan) for subject in subjects]
+
+    return {
+        "methods": {m: {k: mean_interval(column(m, k)) for k in metrics} for m in values},
+        **{
+            _DIFFERENCE + reference: {
+                m: {k: paired_difference(column(m, k), column(reference, k)) for k in metrics}
+                for m in values
+                if m != reference and reference in values
+            }
+            for reference in references
+        },
+        "subjects": subjects,
+    }
+
+
+def table_markdown(summary: Summary) -> str:
+    """Return the summary as Markdown that is readable as plain text too."""
+    count = len(summary["subjects"])
+    several = f"{count} subjects: mean [95 % bootstrap interval over subjects]."
+    parts = [several if count > 1 else "1 subject, so there is no interval."]
+    differences = [group for group in summary if group.startswith(_DIFFERENCE)]
+    titles = {g: f"Difference from {g.removeprefix(_DIFFERENCE)}, paired by subject" for g in differences}
+    for group, title in {"methods": "", **titles}.items():
+        for suffix, region in (("", "whole image"), ("_foreground", "foreground")):
+            found = summary[group]
+            known: Mapping[str, Interval] = next(iter(found.values()), {})
+            metrics = [k for k in known if k.endswith("_foreground") == bool(suffix)]
+            metrics = [k for k in metrics if not all(math.isnan(found[m][k].mean) for m in found)]
+            metrics = [k for k in metrics if not (title and k == "seconds")]
+            if found and metrics:
+                heading = f"{title}, {region}" if title else region.capitalize()
+                parts.append(f"## {heading}\n\n{_table(found, metrics, signed=bool(title))}")
+    return "\n\n".join(parts) + "\n"
+
+
+def write_results(rows: Sequence[Row], summary: Summary, output_dir: str | Path, origin: Mapping[str, Any]) -> None:
+    """Write metrics.csv, summary.json and table.md; no file is ever half there.
+
+    Args:
+        rows: as `merge_rows` gives them.
+        summary: of these rows.
+        output_dir: made if it does not exist.
+        origin: what else belongs into summary.json: manifest, weights_sha256, versions.
+
+    Raises:
+        InputError: if the folder cannot be written.
+    """
+    folder = Path(output_dir)
+    replace_file(folder / "metrics.csv", csv_text(rows, ("subject", "method", *_metrics(rows))))
+    replace_file(folder / "summary.json", json_text({**summary, **origin}))
+    replace_file(folder / "table.md", "# Results\n\n" + table_markdown(summary))
+
+
+def _metrics(rows: Iterable[Row]) -> list[str]:
+    """Name the figures of rows: those that all tables have, then what else there is."""
+    names = dict.fromkeys(METRIC_COLUMNS)
+    for row in rows:
+        names |= dict.fromkeys(row)
+    return [name for name in names if name not in ("subject", "method", "key")]
+
+
+def _table(methods: Mapping[str, Mapping[str, Interval]], metrics: Sequence[str], signed: bool) -> str:
+    names = [metric.removesuffix("_foreground") for metric in metrics]
+    headings = [_HEADINGS.get(name, (name, 4, "")) for name in names]
+    lines = [["Method", *(f"{title} {arrow}".strip() for title, _, arrow in headings)]]
+    for method, found in methods.items():
+        cells = [_cell(found[k], digits, signed) for k, (_, digits, _) in zip(metrics, headings, strict=True)]
+        lines.append([method, *cells])
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    rows = ["| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |" for line in lines]
+    rule = "| " + " | ".join("-" * w for w in widths) + " |"
+    return "\n".join([rows[0], rule, *rows[1:]])
+
+
+def _cell(found: Interval, digits: int, signed: bool) -> str:
+    return interval_text(found.mean, found.low, found.high, digits, signed)
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan

@@ -1,0 +1,313 @@
+"""Elements of a DICOM header as plain numbers and words, and the frames that they describe."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydicom.valuerep import DA, DT, TM
+
+from custom.errors import InputError
+from custom.scans.dicom.frame import Frame
+
+__all__ = ["Fields", "classic_frames", "enhanced_frames", "shown"]
+
+# Direction cosines are written with six digits or more; what is further off is not a pair of axes.
+_LARGEST_COSINE_ERROR = 1e-2
+# Scanners are seen that write TemporalResolution in microseconds: 37500 where triggers are 37.5 ms apart.
+_MICROSECOND_MAKERS = ("GE",)
+_FRAME_TIME_POINTERS = (0x00181063, 0x00181065)
+# A damaged length makes the rest of a file one value.
+_LONGEST_SHOWN = 120
+
+
+def shown(value: object) -> str:
+    """Return what a header says for a message: in one line, without control characters, cut where it is long."""
+    words = "".join(letter if letter.isprintable() else "?" for letter in str(value))
+    return words if len(words) <= _LONGEST_SHOWN else f"{words[:_LONGEST_SHOWN]}..."
+
+
+class Fields:
+    """Elements looked up in several data sets, the first that has one wins.
+
+    Args:
+        data: data sets, such as a frame's functional groups and those that all frames share; or one header.
+        path: the file, for messages.
+    """
+
+    def __init__(self, data: Any, path: Path) -> None:
+        self.data = data if isinstance(data, list) else [data]
+        self.path = path
+
+    def has(self, keyword: str) -> bool:
+        """Say whether an element is there with a value."""
+        return self._value(keyword) is not None
+
+    def text(self, keyword: str) -> str:
+        """Return an element as a text, "" where it is not given."""
+        value = self._value(keyword)
+        return "" if value is None else str(value).strip()
+
+    def texts(self, keyword: str) -> tuple[str, ...]:
+        """Return the values of an element as texts."""
+        return tuple(str(value).strip() for value in self._list(keyword))
+
+    def numbers(self, keyword: str, count: int) -> tuple[float, ...]:
+        """Return `count` finite numbers.
+
+        Raises:
+            InputError: where they are not there, not as many, or not finite.
+        """
+        values = self._list(keyword)
+        if not values:
+            raise InputError(
+                f"{self.path}: {keyword} is not given, so the place or size of the voxels is unknown; export the "
+                "original images"
+            )
+        try:
+            found = tuple(float(value) for value in values)
+        except (TypeError, ValueError):
+            found = ()
+        if len(found) != count or not all(map(math.isfinite, found)):
+            raise InputError(
+                f"{self.path}: {keyword} is {shown([str(v) for v in values])}; {count} finite numbers are needed; "
+                "export it again"
+            )
+        return found
+
+    def number(self, keyword: str) -> float | None:
+        """Return the first number of an element, None where there is none that is finite."""
+        try:
+            value = float(self._list(keyword)[0])
+        except (IndexError, TypeError, ValueError):
+            return None
+        return value if math.isfinite(value) else None
+
+    def whole(self, keyword: str, default: int | None = None) -> int:
+        """Return a whole number.
+
+        Raises:
+            InputError: where it is not there and has no default, or is not a whole number.
+        """
+        value = self._value(keyword)
+        if value is None and default is not None:
+            return default
+        try:
+            return int(value)
+        except (TypeError, ValueError) as err:
+            words = "not given" if value is None else f"'{shown(value)}'"
+            raise InputError(f"{self.path}: {keyword} is {words}; a whole number is needed; export it again") from err
+
+    def item(self, keyword: str) -> Any:
+        """Return the first item of a sequence, None where there is none."""
+        for data in self.data:
+            sequence = data.get(keyword)
+            if sequence:
+                return sequence[0]
+        return None
+
+    def _value(self, keyword: str) -> Any:
+        for data in self.data:
+            value = data.get(keyword)
+            if value is not None and value != "":
+                return value
+        return None
+
+    def _list(self, keyword: str) -> list[Any]:
+        value = self._value(keyword)
+        if value is None:
+            return []
+        return [value] if isinstance(value, (str, bytes, int, float)) or not hasattr(value, "__iter__") else list(value)
+
+
+def classic_frames(header: Any, path: Path, number_of_frames: int) -> tuple[Frame, ...]:
+    """Describe a classic file: one plane, or planes at one place over time where FrameTime says so.
+
+    Raises:
+        InputError: where the place of the plane, or of further frames, is not given.
+    """
+    fields = Fields(header, path)
+    times = [0.0] if number_of_frames == 1 else _frame_times(fields, path, number_of_frames)
+    common = _plane(fields)
+    common["sop_uid"] = fields.text("SOPInstanceUID")
+    common["image_type"] = fields.texts("ImageType")
+    labels = _classic_labels(fields)
+    frames = []
+    for number, time in enumerate(times):
+        own = labels if number_of_frames == 1 else {**labels, "frame_time": time, "instance_number": float(number)}
+        frames.append(Frame(path=path, number=number, labels=own, **common))
+    return tuple(frames)
+
+
+def enhanced_frames(header: Any, path: Path, number_of_frames: int) -> tuple[Frame, ...]:
+    """Describe the frames of an Enhanced file from its functional groups.
+
+    Raises:
+        InputError: where the groups are not there for each frame, or say no place.
+    """
+    whole = Fields(header, path)
+    common_groups = whole.item("SharedFunctionalGroupsSequence")
+    groups = header.get("PerFrameFunctionalGroupsSequence") or []
+    if len(groups) != number_of_frames:
+        raise InputError(
+            f"{path}: {number_of_frames} frames and {len(groups)} functional groups of single frames; export it again"
+        )
+    sop_uid = whole.text("SOPInstanceUID")
+    image_type = whole.texts("ImageType")
+    frames = []
+    for number, group in enumerate(groups):
+        fields = Fields(list(_items([group, common_groups])), path)
+        common = _plane(fields)
+        labels = _enhanced_labels(fields)
+        labels["instance_number"] = float(number)
+        resolution = _temporal_resolution(Fields([*_unassigned([group, common_groups]), header], path))
+        if resolution is not None:
+            labels["temporal_resolution"] = resolution
+        frames.append(
+            Frame(
+                path=path,
+                number=number,
+                sop_uid=sop_uid,
+                image_type=fields.texts("FrameType") or image_type,
+                labels=labels,
+                **common,
+            )
+        )
+    return tuple(frames)
+
+
+def _items(groups: list[Any]) -> Iterator[Any]:
+    """Yield the macros of functional groups, those of the frame first."""
+    macros = (
+        "PlanePositionSequence",
+        "PlaneOrientationSequence",
+        "PixelMeasuresSequence",
+        "PixelValueTransformationSequence",
+        "FrameContentSequence",
+        "MREchoSequence",
+        "MRImageFrameTypeSequence",
+        "CardiacSynchronizationSequence",
+        "TemporalPositionSequence",
+    )
+    for group in groups:
+        for macro in macros:
+            sequence = group.get(macro) if group is not None else None
+            if sequence:
+                yield sequence[0]
+
+
+def _unassigned(groups: list[Any]) -> Iterator[Any]:
+    """Yield what a conversion from single files put into no macro (Legacy Converted Enhanced MR, PS3.3 A.71)."""
+    for group in groups:
+        for scope in ("PerFrame", "Shared"):
+            sequence = group.get(f"Unassigned{scope}ConvertedAttributesSequence") if group is not None else None
+            if sequence:
+                yield sequence[0]
+
+
+def _plane(fields: Fields) -> dict[str, Any]:
+    position = fields.numbers("ImagePositionPatient", 3)
+    orientation = fields.numbers("ImageOrientationPatient", 6)
+    spacing = fields.numbers("PixelSpacing", 2)
+    row, column = np.array(orientation[:3]), np.array(orientation[3:])
+    errors = (abs(np.linalg.norm(row) - 1), abs(np.linalg.norm(column) - 1), abs(row @ column))
+    if max(errors) > _LARGEST_COSINE_ERROR:
+        raise InputError(
+            f"{fields.path}: ImageOrientationPatient {list(orientation)} is not a pair of perpendicular unit vectors; "
+            "export it again"
+        )
+    if min(spacing) <= 0:
+        raise InputError(f"{fields.path}: PixelSpacing is {list(spacing)}; it has to be above 0; export it again")
+    slope, intercept = fields.number("RescaleSlope"), fields.number("RescaleIntercept")
+    if slope == 0.0:
+        raise InputError(f"{fields.path}: RescaleSlope is 0, so every voxel has one value; export it again")
+    return {
+        "position": position,
+        "orientation": orientation,
+        "pixel_spacing": spacing,
+        "slope": 1.0 if slope is None else slope,
+        "intercept": 0.0 if intercept is None else intercept,
+        "slice_thickness": max(fields.number("SliceThickness") or 0.0, 0.0),
+        # A sign is seen in the wild, and means a direction.
+        "spacing_between_slices": abs(fields.number("SpacingBetweenSlices") or 0.0),
+    }
+
+
+def _frame_times(fields: Fields, path: Path, number_of_frames: int) -> list[float]:
+    """Return the times (ms) of the frames of a multi-frame file without functional groups.
+
+    Raises:
+        InputError: where the frames are not said to be times.
+    """
+    pointer = fields.data[0].get("FrameIncrementPointer")
+    step = fields.number("FrameTime")
+    if step is None or step <= 0 or (pointer is not None and pointer not in _FRAME_TIME_POINTERS):
+        raise InputError(
+            f"{path}: {number_of_frames} frames without functional groups or FrameTime, so nobody can tell slices from "
+            "times; export it as Enhanced MR or as single files"
+        )
+    return [number * step for number in range(number_of_frames)]
+
+
+def _classic_labels(fields: Fields) -> dict[str, float]:
+    keywords = {
+        "echo_time": "EchoTime",
+        "trigger_time": "TriggerTime" if fields.number("TriggerTime") is not None else "NominalCardiacTriggerDelayTime",
+        "temporal_position": "TemporalPositionIdentifier",
+        "acquisition_number": "AcquisitionNumber",
+        "instance_number": "InstanceNumber",
+    }
+    acquired = _milliseconds(
+        fields.text("AcquisitionDateTime"), fields.text("AcquisitionDate"), fields.text("AcquisitionTime")
+    )
+    resolution = _temporal_resolution(fields)
+    return _labels(fields, keywords, temporal_resolution=resolution, acquisition_time=acquired)
+
+
+def _temporal_resolution(fields: Fields) -> float | None:
+    """Return the ms from one temporal position to the next, None where it is not given or its unit is in doubt."""
+    value = fields.number("TemporalResolution")
+    if value is None or value <= 0 or fields.text("Manufacturer").upper().startswith(_MICROSECOND_MAKERS):
+        return None
+    return value
+
+
+def _enhanced_labels(fields: Fields) -> dict[str, float]:
+    keywords = {
+        "echo_time": "EffectiveEchoTime",
+        "trigger_time": "NominalCardiacTriggerDelayTime",
+        "temporal_position": "TemporalPositionIndex",
+        "acquisition_number": "FrameAcquisitionNumber",
+    }
+    seconds = fields.number("TemporalPositionTimeOffset")
+    offset = None if seconds is None else 1000.0 * seconds
+    acquired = _milliseconds(fields.text("FrameReferenceDateTime"), "", "")
+    if acquired is None:
+        acquired = _milliseconds(fields.text("FrameAcquisitionDateTime"), "", "")
+    return _labels(fields, keywords, time_offset=offset, acquisition_time=acquired)
+
+
+def _labels(fields: Fields, keywords: Mapping[str, str], **others: float | None) -> dict[str, float]:
+    """Return the numbers under the keywords, and others, as far as they are given."""
+    labels = {label: fields.number(keyword) for label, keyword in keywords.items()} | others
+    return {label: value for label, value in labels.items() if value is not None}
+
+
+def _milliseconds(moment: str, day: str, time: str) -> float | None:
+    """Return a moment as ms since some midnight; a day that is none (anonymised) is left out."""
+    try:
+        if moment:
+            parsed = DT(moment)
+            days, clock = parsed.date().toordinal(), parsed
+        else:
+            clock = TM(time)
+            try:
+                days = DA(day).toordinal()
+            except (AttributeError, ValueError):
+                days = 0
+        return 1000.0 * (((days * 24 + clock.hour) * 60 + clock.minute) * 60 + clock.second) + clock.microsecond / 1000
+    except (AttributeError, ValueError, TypeError):
+        return None

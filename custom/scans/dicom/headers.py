@@ -1,0 +1,274 @@
+"""The header of one DICOM file: what kind of image it is, and its frames; the pixels are not read."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from pydicom import config
+from pydicom.filereader import read_partial
+from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+
+from custom.errors import InputError
+from custom.scans.dicom.fields import Fields, classic_frames, enhanced_frames, shown
+from custom.scans.dicom.frame import Frame
+from custom.scans.dicom.syntaxes import is_compressed, is_supported, syntax_name
+
+__all__ = ["ImageFile", "is_dicom", "open_dicom", "quiet", "read_header"]
+
+_MR = "1.2.840.10008.5.1.4.1.1.4"
+_ENHANCED = ("1.2.840.10008.5.1.4.1.1.4.1", "1.2.840.10008.5.1.4.1.1.4.4")
+_ENHANCED_COLOUR = "1.2.840.10008.5.1.4.1.1.4.3"
+_DIRECTORY = "1.2.840.10008.1.3.10"
+_LOCALISER_WORDS = ("localizer", "localiser", "scout", "survey")
+
+# FloatPixelData, the first of the elements that hold pixels.
+_FIRST_PIXEL_TAG = 0x7FE00008
+_PIXEL_DATA = 0x7FE00010
+# Gzip reaches 1032:1 and JPEG 2000 of air more, but a header has its size too.
+_LARGEST_COMPRESSION = 10_000
+_UNDEFINED_LENGTH = 0xFFFFFFFF
+_GZIP_MAGIC = b"\x1f\x8b"
+# pydicom's settings and the warning filters belong to the whole process.
+_quiet_lock = threading.RLock()
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """What the header of a DICOM file says.
+
+    Attributes:
+        path: the file.
+        skipped: why the file is no scan ("a localiser"), or "".
+        problem: why it cannot be read although it is one, a whole message, or "".
+        enhanced: an Enhanced multi-frame file.
+        multiframe: a file that is a stack of its own.
+        series_uid: SeriesInstanceUID, "" where it is not given.
+        series_number: as a text.
+        series_description: free text of the scanner.
+        rows: size along a column.
+        columns: size along a row.
+        photometric: PhotometricInterpretation.
+        stored_dtype: numpy name of the stored type.
+        sop_uid: SOPInstanceUID.
+        owner: PatientID and StudyInstanceUID; images that differ in them are no one scan. (FrameOfReferenceUID says
+            less: anonymised series are seen that have another for every image.)
+        frames: none for a file that is skipped or has a problem.
+    """
+
+    path: Path
+    skipped: str = ""
+    problem: str = ""
+    enhanced: bool = False
+    multiframe: bool = False
+    series_uid: str = ""
+    series_number: str = ""
+    series_description: str = ""
+    rows: int = 0
+    columns: int = 0
+    photometric: str = ""
+    stored_dtype: str = ""
+    sop_uid: str = ""
+    owner: tuple[str, ...] = ()
+    frames: tuple[Frame, ...] = ()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep pydicom from warning of, or refusing, odd values that do not matter here, such as a UID with a zero."""
+    log = logging.getLogger("pydicom")
+    with _quiet_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        mode, disabled = config.settings.reading_validation_mode, log.disabled
+        config.settings.reading_validation_mode, log.disabled = config.IGNORE, True
+        try:
+            yield
+        finally:
+            config.settings.reading_validation_mode, log.disabled = mode, disabled
+
+
+def is_dicom(path: Path) -> bool:
+    """Say whether a file's content is DICOM, plain or in gzip, whatever its name; what cannot be opened is not."""
+    try:
+        with open_dicom(path) as stream:
+            return stream.read(132)[128:] == b"DICM"
+    except (OSError, EOFError, ValueError, gzip.zlib.error):  # type: ignore[attr-defined]
+        return False
+
+
+@contextmanager
+def open_dicom(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for reading, decompressed if it is gzip."""
+    with path.open("rb") as stream:
+        packed = stream.read(2) == _GZIP_MAGIC
+        stream.seek(0)
+        if packed:
+            with gzip.GzipFile(fileobj=stream) as unpacked:
+                yield cast(BinaryIO, unpacked)
+        else:
+            yield stream
+
+
+def read_header(path: Path) -> ImageFile:
+    """Read the header of a DICOM file; whatever is wrong with it is in the result's `problem`."""
+    try:
+        state = path.stat()
+    except OSError as err:
+        return ImageFile(path, problem=f"{path}: cannot be opened ({err.strerror}); check who may read it")
+    return _read_header(path, state.st_size, state.st_mtime_ns)
+
+
+# A scan is asked for by the path of one of its files, and its whole folder is looked at again each time.
+@lru_cache(maxsize=2**14)
+def _read_header(path: Path, size: int, modified: int) -> ImageFile:
+    del modified
+    with quiet():
+        try:
+            return _parse(path, size)
+        except Exception as err:  # pydicom, gzip and zlib raise a dozen unrelated types for a broken file
+            return ImageFile(path, problem=_damaged(path, err))
+
+
+def _damaged(path: Path, err: Exception) -> str:
+    details = shown((str(err).splitlines() or ["no details"])[0])
+    return (
+        f"{path}: cannot be read as DICOM, it is truncated, damaged or another kind of file "
+        f"({type(err).__name__}: {details}); copy or export it again"
+    )
+
+
+def _parse(path: Path, size: int) -> ImageFile:
+    seen: list[tuple[int, int]] = []
+
+    def at_pixels(tag: int, vr: str | None, length: int) -> bool:
+        if tag >= _FIRST_PIXEL_TAG:
+            seen.append((int(tag), length))
+        return bool(seen)
+
+    with open_dicom(path) as stream:
+        header = read_partial(stream, stop_when=at_pixels)
+        position = None if isinstance(stream, gzip.GzipFile) else stream.tell()
+    meta = header.file_meta
+    fields = Fields(header, path)
+    syntax = UID(str(meta.get("TransferSyntaxUID", "")))
+    sop_class = fields.text("SOPClassUID") or str(meta.get("MediaStorageSOPClassUID", ""))
+    series: dict[str, Any] = {
+        "series_uid": fields.text("SeriesInstanceUID"),
+        "series_number": fields.text("SeriesNumber"),
+        "series_description": fields.text("SeriesDescription"),
+        "sop_uid": fields.text("SOPInstanceUID"),
+        "owner": tuple(fields.text(name) for name in ("PatientID", "StudyInstanceUID")),
+    }
+    if not sop_class:
+        return ImageFile(
+            path, problem=f"{path}: no SOPClassUID, the file may be truncated; copy or export it again", **series
+        )
+    skipped = _why_skipped(fields, sop_class)
+    if skipped:
+        return ImageFile(path, skipped=skipped, **series)
+    enhanced = sop_class in _ENHANCED
+    try:
+        _check_whole(path, fields)
+        _check_pixels(path, fields, sop_class, syntax)
+        if not seen:
+            raise InputError(f"{path}: no pixel data, the file may be truncated; copy or export it again")
+        tag, length = seen[0]
+        number_of_frames = fields.whole("NumberOfFrames", 1)
+        rows, columns = fields.whole("Rows"), fields.whole("Columns")
+        bits = fields.whole("BitsAllocated")
+        if rows < 1 or columns < 1 or number_of_frames < 1:
+            raise InputError(
+                f"{path}: the image holds no pixels ({columns} columns, {rows} rows, {number_of_frames} frames); "
+                "export it again"
+            )
+        if tag != _PIXEL_DATA:
+            raise InputError(f"{path}: the pixels are floating point numbers; 8 or 16 bit integers are needed")
+        promised = rows * columns * number_of_frames * bits // 8
+        if promised > size * _LARGEST_COMPRESSION:
+            raise InputError(
+                f"{path}: the header promises {promised} bytes of pixels and the file has {size}, which is less than "
+                "any compression needs; copy or export it again"
+            )
+        if not is_compressed(syntax) and syntax != DeflatedExplicitVRLittleEndian and position is not None:
+            held = min(size - position, length if length != _UNDEFINED_LENGTH else size)
+            if held < promised:
+                raise InputError(
+                    f"{path}: truncated: the header promises {promised} bytes of pixels and the file holds at most "
+                    f"{max(held, 0)}; copy or export it again"
+                )
+        frames = (
+            enhanced_frames(header, path, number_of_frames)
+            if enhanced
+            else classic_frames(header, path, number_of_frames)
+        )
+    except InputError as err:
+        return ImageFile(path, problem=str(err), enhanced=enhanced, multiframe=enhanced, **series)
+    signed = fields.whole("PixelRepresentation", 0) == 1
+    return ImageFile(
+        path,
+        enhanced=enhanced,
+        multiframe=enhanced or number_of_frames > 1,
+        rows=rows,
+        columns=columns,
+        photometric=fields.text("PhotometricInterpretation"),
+        stored_dtype=f"{'int' if signed else 'uint'}{bits}",
+        frames=frames,
+        **series,
+    )
+
+
+def _why_skipped(fields: Fields, sop_class: str) -> str:
+    if sop_class == _DIRECTORY:
+        return "a DICOMDIR"
+    if sop_class not in (_MR, _ENHANCED_COLOUR, *_ENHANCED):
+        return f"not an MR image ({shown(UID(sop_class).name)})"
+    words = [*fields.texts("ImageType"), *fields.text("SeriesDescription").split()]
+    if any(word in text.lower() for text in words for word in _LOCALISER_WORDS):
+        return "a localiser"
+    return ""
+
+
+def _check_whole(path: Path, fields: Fields) -> None:
+    """Refuse a part of a concatenation (PS3.3 C.7.6.16): its frames are some of a stack's, and say so nowhere else."""
+    total = fields.text("InConcatenationTotalNumber")
+    if not fields.has("ConcatenationUID") or total == "1":
+        return
+    number = fields.text("InConcatenationNumber")
+    raise InputError(
+        f"{path}: part {shown(number) or '?'} of {shown(total) or 'several'} of a concatenation, one image in several "
+        "files, which is not read; export it as one file, or as single-frame images"
+    )
+
+
+def _check_pixels(path: Path, fields: Fields, sop_class: str, syntax: UID) -> None:
+    """Refuse pixels that are not whole grey values that can be decoded."""
+    if not is_supported(syntax):
+        raise InputError(
+            f"{path}: the transfer syntax {shown(syntax_name(syntax))} is not supported; export it uncompressed, "
+            "or convert it (for example with dcmdjpeg or gdcmconv --raw)"
+        )
+    photometric = fields.text("PhotometricInterpretation")
+    samples = fields.whole("SamplesPerPixel", 1)
+    if samples != 1 or sop_class == _ENHANCED_COLOUR or photometric not in ("MONOCHROME1", "MONOCHROME2"):
+        raise InputError(
+            f"{path}: a colour image ({shown(photometric) or 'no photometric interpretation'}, {samples} values a "
+            "pixel); one grey value a pixel is needed"
+        )
+    bits = fields.whole("BitsAllocated")
+    if bits not in (8, 16):
+        raise InputError(f"{path}: {bits} bits a pixel; 8 or 16 are read; convert it")
+    if "MOSAIC" in fields.texts("ImageType"):
+        raise InputError(
+            f"{path}: a mosaic of all slices in one picture (ImageType MOSAIC), which is not read; convert it with "
+            "dcm2niix, or export it as Enhanced MR"
+        )
+    if fields.has("ModalityLUTSequence"):
+        raise InputError(f"{path}: the values go through a table (ModalityLUTSequence), which is not read; convert it")

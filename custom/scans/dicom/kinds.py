@@ -1,0 +1,58 @@
+"""Kinds of image within a series: magnitude, phase and others, which are never mixed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from custom.errors import InputError
+from custom.scans.dicom.fields import shown
+from custom.scans.dicom.frame import Frame
+
+__all__ = ["image_kind", "kind_key", "one_kind"]
+
+_WORDS = {
+    "magnitude": ("M", "MAGNITUDE", "M_FFE", "M_SE", "M_IR", "M_PCA"),
+    "phase": ("P", "PHASE", "PHASE MAP", "PHASE_FFE", "P_FFE", "VELOCITY MAP"),
+    "real": ("R", "REAL", "R_FFE", "R_IR"),
+    "imaginary": ("I", "IMAGINARY", "I_FFE"),
+}
+# Number of the echo, which tells frames apart and not kinds of image.
+_ECHO = re.compile(r"TE\d+")
+
+
+def image_kind(frame: Frame) -> str:
+    """Return "magnitude", "phase", "real" or "imaginary" as ImageType says, or "" where it does not."""
+    for kind, words in _WORDS.items():
+        # The first two values are ORIGINAL or DERIVED, and PRIMARY or SECONDARY.
+        if any(value.upper() in words for value in frame.image_type[2:]):
+            return kind
+    return ""
+
+
+def kind_key(frame: Frame) -> tuple[str, ...]:
+    """Return what frames of one scan have in common: ImageType without the number of the echo."""
+    return tuple(value for value in frame.image_type if not _ECHO.fullmatch(value))
+
+
+def one_kind(frames: list[Frame], path: Path) -> tuple[list[Frame], list[str]]:
+    """Keep the frames of one kind of image of a multi-frame file: the only one, or the magnitude.
+
+    Returns:
+        The frames, and what has to be said of those that are left out.
+
+    Raises:
+        InputError: for several kinds of which none, or more than one, is the magnitude.
+    """
+    kinds = {kind_key(frame): image_kind(frame) for frame in frames}
+    if len(kinds) == 1:
+        return frames, []
+    words = ", ".join(shown("\\".join(key)) or "(no image type)" for key in kinds)
+    magnitudes = [key for key, kind in kinds.items() if kind == "magnitude"]
+    if len(magnitudes) != 1:
+        raise InputError(
+            f"{path}: the file holds {len(kinds)} kinds of image ({words}) and it is not clear which to take; export "
+            "one kind"
+        )
+    note = f"{path}: the file holds {len(kinds)} kinds of image ({words}); the magnitude is read"
+    return [frame for frame in frames if kind_key(frame) == magnitudes[0]], [note]

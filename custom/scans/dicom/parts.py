@@ -1,0 +1,104 @@
+"""One series in several folders, as exports leave it that make a folder for each slice or phase."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from custom.errors import InputError
+from custom.scans.dicom.arrange import arrange
+from custom.scans.dicom.fields import shown
+from custom.scans.dicom.headers import ImageFile
+from custom.scans.dicom.kinds import kind_key
+from custom.scans.dicom.stack_files import StackFiles, grouped, identity
+
+__all__ = ["join_parts"]
+
+logger = logging.getLogger(__name__)
+
+_SHOWN_FOLDERS = 5
+
+
+def join_parts(stacks: Sequence[StackFiles], say: bool = True) -> list[StackFiles]:
+    """Put the parts of each series together that lie in several folders, or say why they stay apart.
+
+    They are one scan where that is clear: single-frame images of one series and kind, in folders side by side below one
+    that holds nothing else, none in two of them, and all in one even stack. It is asked for by the folder above. Whole
+    copies of a series are scans of their own, and nothing is said of them.
+
+    Args:
+        stacks: all that lie below a folder.
+        say: log what is put together; what stays apart is always said.
+
+    Returns:
+        The stacks, a joined one in the place of its first part.
+    """
+    series: dict[tuple[object, ...], list[StackFiles]] = {}
+    for stack in stacks:
+        first = stack.files[0]
+        if first.series_uid and first.frames and not first.multiframe:
+            series.setdefault((first.series_uid, first.owner, kind_key(first.frames[0])), []).append(stack)
+    instead: dict[int, StackFiles] = {}
+    for parts in series.values():
+        folders = sorted({part.folder for part in parts})
+        if len(folders) == 1 or _are_copies(parts, folders):
+            continue
+        try:
+            joined = _joined(parts, folders, stacks)
+        except InputError as err:
+            logger.warning(
+                "%s lies in %d folders (%s), which are read as scans of their own: %s. If they are one scan, put its "
+                "files into one folder",
+                _series(parts),
+                len(folders),
+                _some(folders),
+                err,
+            )
+            continue
+        if say:
+            logger.info(
+                "%s: %s lies in %d folders and is read as one scan", joined.folder, _series(parts), len(folders)
+            )
+        instead.update({id(part): joined for part in parts})
+    return list({id(found): found for found in (instead.get(id(stack), stack) for stack in stacks)}.values())
+
+
+def _joined(parts: Sequence[StackFiles], folders: Sequence[Path], stacks: Sequence[StackFiles]) -> StackFiles:
+    """Put parts together.
+
+    Raises:
+        InputError: with the reason why that is not clear.
+    """
+    above = folders[0].parent
+    if any(folder.parent != above for folder in folders):
+        raise InputError("they do not lie side by side")
+    mine = {id(part) for part in parts}
+    others = [stack for stack in stacks if id(stack) not in mine and stack.path.is_relative_to(above)]
+    if others:
+        raise InputError(f"{above} holds other images too ({_some([stack.path for stack in others])})")
+    files = sorted((file for part in parts for file in part.files), key=lambda file: file.path)
+    if len({identity(file) for file in files}) < len(files):
+        raise InputError("some images lie in several of them")
+    groups = grouped(files)
+    if len(groups) > 1:
+        raise InputError("together they are several stacks")
+    numbers = frozenset(number for part in parts for number in part.numbers)
+    problem = next((part.problem for part in parts if part.problem), "")
+    joined = StackFiles(tuple(files), above.resolve().name, problem, numbers, above)
+    arrange(files, joined.name, numbers)
+    return joined
+
+
+def _are_copies(parts: Sequence[StackFiles], folders: Sequence[Path]) -> bool:
+    held = [{identity(file) for part in parts if part.folder == folder for file in part.files} for folder in folders]
+    return all(identities == held[0] for identities in held)
+
+
+def _series(parts: Sequence[StackFiles]) -> str:
+    first: ImageFile = parts[0].files[0]
+    return f"series {shown(first.series_number or first.series_uid)}"
+
+
+def _some(paths: Sequence[Path]) -> str:
+    return ", ".join(map(str, paths[:_SHOWN_FOLDERS])) + (", ..." if len(paths) > _SHOWN_FOLDERS else "")

@@ -1,0 +1,119 @@
+"""The voxels of a DICOM stack: decoded, rescaled frame by frame, on the axes of the affine."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pydicom
+
+from custom.errors import InputError
+from custom.scans.dicom.fields import shown
+from custom.scans.dicom.frame import DicomStack, Frame
+from custom.scans.dicom.headers import open_dicom, quiet
+from custom.scans.dicom.syntaxes import decoder_package, syntax_name
+from custom.scans.scan import StoredScan
+
+__all__ = ["read_stack"]
+
+logger = logging.getLogger(__name__)
+
+
+def read_stack(stack: DicomStack) -> StoredScan:
+    """Read the voxels of a stack, each frame's slope and intercept applied.
+
+    MONOCHROME1 says how values are shown, low ones bright, and not what they are: they are kept as they are, with a
+    warning.
+
+    Returns:
+        Its array is float32 (i, j, k), or (i, j, k, t) for several frames; its header has "frames", "frame_axis",
+        "frame_values" (JSON list), "enhanced" (0 or 1), "xform_code" and "xyz_unit".
+
+    Raises:
+        InputError: for a file that cannot be decoded, naming it, and the package to install if one is missing.
+    """
+    if stack.photometric == "MONOCHROME1":
+        logger.warning("%s: MONOCHROME1, so low values are shown bright; the values are kept as stored", stack.files[0])
+    for note in stack.notes:
+        logger.warning("%s", note)
+    count = len(stack.frames[0])
+    voxels: np.ndarray | None = None
+    wanted: dict[Path, list[tuple[int, int, Frame]]] = {}
+    for k, row in enumerate(stack.frames):
+        for t, frame in enumerate(row):
+            wanted.setdefault(frame.path, []).append((k, t, frame))
+    for path, frames in wanted.items():
+        planes = _planes(path, stack)
+        if voxels is None:  # not before a file has kept what its header promises
+            voxels = np.empty((count, len(stack.frames), stack.rows, stack.columns), dtype=np.float32)
+        for k, t, frame in frames:
+            # float64 for the product, so that it is rounded once
+            voxels[t, k] = planes[frame.number] * np.float64(frame.slope) + np.float64(frame.intercept)
+    assert voxels is not None  # a stack has a file
+    array = voxels.transpose(3, 2, 1, 0)
+    return StoredScan(
+        array=array[..., 0] if count == 1 else array,
+        affine=stack.affine.copy(),
+        kind="dicom",
+        stored_dtype=stack.stored_dtype,
+        header={
+            "frames": count,
+            "frame_axis": stack.frame_axis,
+            "frame_values": json.dumps(list(stack.frame_values)),
+            "enhanced": int(stack.enhanced),
+            "xform_code": 1,
+            "xyz_unit": "mm",
+        },
+    )
+
+
+def _planes(path: Path, stack: DicomStack) -> np.ndarray:
+    """Decode a file: integers (frames, rows, columns)."""
+    try:
+        with quiet(), open_dicom(path) as stream:
+            header = pydicom.dcmread(stream)
+            planes = _used_bits(np.asarray(header.pixel_array), header)
+    except Exception as err:  # pydicom and its plugins raise a dozen unrelated types
+        raise _undecoded(path, err) from err
+    planes = planes.reshape(-1, *planes.shape[-2:])
+    if planes.shape[1:] != (stack.rows, stack.columns):
+        raise InputError(f"{path}: the file changed while it was read; run again")
+    return planes
+
+
+def _used_bits(planes: np.ndarray, header: Any) -> np.ndarray:
+    """Keep the bits that hold the value: others may hold overlays, or anything."""
+    allocated, stored = int(header.BitsAllocated), int(header.BitsStored)
+    unused_above = allocated - 1 - int(header.HighBit)
+    unused = allocated - stored
+    if unused <= 0 or not 0 <= unused_above <= unused:
+        return planes
+    # Up to the top and down again: this extends the sign of signed values as well.
+    return (planes << unused_above) >> unused
+
+
+def _undecoded(path: Path, err: Exception) -> InputError:
+    syntax = ""
+    try:
+        with quiet(), open_dicom(path) as stream:
+            syntax = str(pydicom.dcmread(stream, stop_before_pixels=True).file_meta.TransferSyntaxUID)
+    except Exception:  # the first error is the one to tell of
+        pass
+    details = shown((str(err).splitlines() or ["no details"])[0])
+    package = decoder_package(syntax)
+    if package and _lacks_plugin(err):
+        return InputError(
+            f"{path}: the pixels are compressed as {syntax_name(syntax)}, which needs a package that is not "
+            f"installed: pip install {package}"
+        )
+    return InputError(
+        f"{path}: the pixels cannot be decoded ({shown(syntax_name(syntax))}), the file is truncated or damaged "
+        f"({type(err).__name__}: {details}); copy or export it again"
+    )
+
+
+def _lacks_plugin(err: Exception) -> bool:
+    return any(words in str(err) for words in ("missing dependencies", "missing required dependencies", "no handlers"))

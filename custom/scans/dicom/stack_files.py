@@ -1,0 +1,263 @@
+"""The DICOM files of one folder: found by content, told apart by series and kind of image."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from custom.errors import InputError
+from custom.scans.dicom.arrange import arrange
+from custom.scans.dicom.fields import shown
+from custom.scans.dicom.frame import DicomStack
+from custom.scans.dicom.frame_axis import SAME_ECHO_MS
+from custom.scans.dicom.headers import ImageFile, is_dicom, read_header
+from custom.scans.dicom.kinds import image_kind, kind_key
+from custom.scans.folders import entries_in
+
+__all__ = ["StackFiles", "file_stem", "grouped", "identity", "is_named_dicom", "stacks_in"]
+
+logger = logging.getLogger(__name__)
+
+# Files so named are meant to be DICOM: one that is not is damaged, and may be a slice.
+_DICOM_SUFFIXES = (".dcm", ".ima", ".dcm.gz", ".ima.gz")
+# Positions are rounded to this many digits (mm) to see whether an echo comes twice at one place.
+_PLACE_DIGITS = 2
+# A file of DICOM begins with as many bytes before its first element.
+_PREAMBLE = 132
+
+
+@dataclass(frozen=True)
+class StackFiles:
+    """The files that make up one stack, not yet put in order.
+
+    Attributes:
+        files: sorted by name.
+        name: see `DicomStack.name`.
+        problem: why they cannot be read, a whole message, or "".
+        numbers: InstanceNumbers of all images of the series, of other kinds too.
+        above: the folder above those of the files, which stands for the stack, where they lie in several.
+    """
+
+    files: tuple[ImageFile, ...]
+    name: str
+    problem: str = ""
+    numbers: frozenset[float] = frozenset()
+    above: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The folder that holds the files, or their folders."""
+        return self.above or self.path.parent
+
+    @property
+    def path(self) -> Path:
+        """The first file by name, by which a stack that cannot be put in order is called."""
+        return self.files[0].path
+
+    def is_series(self, series: str) -> bool:
+        """Say whether this is the series of a SeriesInstanceUID or SeriesNumber."""
+        return series in (self.files[0].series_uid, self.files[0].series_number)
+
+    def is_described(self, series: str) -> bool:
+        """Say whether a text is part of the SeriesDescription."""
+        return bool(series) and series.lower() in self.files[0].series_description.lower()
+
+    def first(self) -> Path:
+        """Return what a stack is asked for by: its first file in the order of slices, by name where it has no order.
+
+        Where the files lie in several folders it is the one above them.
+        """
+        if self.above is not None:
+            return self.above
+        try:
+            return self.arranged().files[0]
+        except InputError:
+            return self.path
+
+    def arranged(self) -> DicomStack:
+        """Put the frames in order.
+
+        Raises:
+            InputError: where they make up no even stack.
+        """
+        if self.problem:
+            raise InputError(self.problem)
+        return arrange(self.files, self.name, self.numbers)
+
+    def __str__(self) -> str:
+        first = self.files[0]
+        words = f"{self.folder.name}: series {first.series_number or first.series_uid or '?'}"
+        description = f" '{shown(first.series_description)}'" if first.series_description else ""
+        kind = image_kind(first.frames[0]) if first.frames else ""
+        return f"{words}{description}{f' ({kind})' if kind else ''}, {len(self.files)} files"
+
+
+def is_named_dicom(path: Path) -> bool:
+    """Say whether a file's name says that it is DICOM (.dcm, .ima, also in gzip); most have no ending at all."""
+    return path.name.lower().endswith(_DICOM_SUFFIXES)
+
+
+def stacks_in(folder: Path, say: bool = True) -> list[StackFiles]:
+    """Find the stacks of one folder, without the folders in it, readable or not.
+
+    Args:
+        folder: whose files are looked at; hidden ones are not.
+        say: log what is skipped.
+
+    Raises:
+        InputError: where the folder cannot be listed.
+    """
+    images: list[ImageFile] = []
+    skipped: Counter[str] = Counter()
+    short = []
+    for entry in entries_in(folder):
+        if not entry.is_file():
+            continue
+        if not (is_named_dicom(entry) or is_dicom(entry)):
+            if not entry.suffix and _is_short(entry):
+                short.append(entry.name)
+            continue
+        header = read_header(entry)
+        if header.skipped:
+            skipped[header.skipped] += 1
+        else:
+            images.append(header)
+    if say and images and short:
+        logger.warning(
+            "%s: %s too short to be DICOM, or not to be opened; if images they are, they were not read",
+            folder,
+            ", ".join(short[:5]) + (", ..." if len(short) > 5 else ""),
+        )
+    images, copies = _without_copies(images)
+    if copies:
+        skipped["a copy of another file"] += copies
+    if say and skipped:
+        logger.info("%s: skipped %s", folder, ", ".join(f"{why} ({count})" for why, count in skipped.items()))
+    return _named(folder, grouped(images))
+
+
+def _is_short(file: Path) -> bool:
+    """Say whether a file has no room for the preamble of DICOM, or cannot be opened."""
+    try:
+        with file.open("rb") as stream:
+            return len(stream.read(_PREAMBLE)) < _PREAMBLE
+    except OSError:
+        return True
+
+
+def _without_copies(images: list[ImageFile]) -> tuple[list[ImageFile], int]:
+    """Leave out files that are there twice: same SOPInstanceUID, and same header as far as it is read.
+
+    The UID alone does not do: anonymised images are seen that all have one.
+    """
+    kept: dict[object, ImageFile] = {}
+    for image in images:
+        kept.setdefault(identity(image), image)
+    return list(kept.values()), len(images) - len(kept)
+
+
+def identity(image: ImageFile) -> object:
+    """Return what two files have in common that hold the same image: UID and header, as far as it is read."""
+    if not image.sop_uid or not image.frames:
+        return image.path
+    first = image.frames[0]
+    labels = tuple(first.labels.items())
+    scaling = first.image_type, first.slope, first.intercept, image.rows, image.columns
+    return image.sop_uid, image.series_uid, image.owner, len(image.frames), first.position, labels, scaling
+
+
+def grouped(images: Sequence[ImageFile]) -> list[tuple[list[ImageFile], str]]:
+    """Group files by stack, each with what is wrong with it."""
+    groups: dict[tuple[object, ...], list[ImageFile]] = {}
+    for image in images:
+        if image.multiframe:
+            groups[(image.path,)] = [image]
+        elif not image.problem:
+            groups.setdefault((image.series_uid, image.owner, kind_key(image.frames[0])), []).append(image)
+    found = [(part, "") for group in groups.values() for part in _echoes_apart(group)]
+    # A broken file may be a slice of its series, or of any if it does not say.
+    for image in images:
+        if image.problem and not image.multiframe:
+            touched = [
+                i
+                for i, (group, _) in enumerate(found)
+                if not group[0].multiframe and image.series_uid in ("", group[0].series_uid)
+            ]
+            for i in touched:
+                found[i] = (found[i][0], found[i][1] or image.problem)
+            if not touched:
+                found.append(([image], image.problem))
+    return [(group, problem or group[0].problem) for group, problem in found]
+
+
+def _echoes_apart(group: list[ImageFile]) -> list[list[ImageFile]]:
+    """Split a series of several echoes, each with several phases, by echo; several echoes alone are one stack."""
+    if group[0].multiframe:
+        return [group]
+    echoes: dict[float | None, list[ImageFile]] = {}
+    places: Counter[tuple[float | None, ...]] = Counter()
+    last: float | None = None
+    for image in sorted(group, key=_echo_time):
+        frame = image.frames[0]
+        echo = frame.labels.get("echo_time")
+        # Within one echo the times may differ by rounding.
+        if echo is None or last is None or echo - last > SAME_ECHO_MS:
+            last = echo
+        echoes.setdefault(last, []).append(image)
+        places.update([(last, *(round(x, _PLACE_DIGITS) for x in frame.position))])
+    return list(echoes.values()) if len(echoes) > 1 and max(places.values()) > 1 else [group]
+
+
+def _echo_time(image: ImageFile) -> float:
+    return image.frames[0].labels.get("echo_time", 0.0)
+
+
+def _named(folder: Path, groups: list[tuple[list[ImageFile], str]]) -> list[StackFiles]:
+    """Name the stacks of a folder, each differently."""
+    classic = [group for group, _ in groups if not group[0].multiframe]
+    names = []
+    for group, _ in groups:
+        first = group[0]
+        if first.multiframe:
+            names.append(file_stem(first.path))
+        elif len(classic) == 1:
+            names.append(folder.resolve().name)
+        else:
+            names.append(f"{folder.resolve().name}_{_safe(first.series_number) or classic.index(group) + 1}")
+    twice = {name for name, count in Counter(names).items() if count > 1}
+    seen: Counter[str] = Counter()
+    for i, (group, _) in enumerate(groups):
+        if names[i] in twice:
+            kind = image_kind(group[0].frames[0]) if group[0].frames else ""
+            seen[names[i]] += 1
+            names[i] = f"{names[i]}_{kind}{seen[names[i]]}"
+    return [
+        StackFiles(tuple(group), name, problem, _numbers([file for other, _ in groups for file in other], group[0]))
+        for (group, problem), name in zip(groups, names, strict=True)
+    ]
+
+
+def _numbers(images: list[ImageFile], one: ImageFile) -> frozenset[float]:
+    """Return the InstanceNumbers of the series that an image belongs to."""
+    return frozenset(
+        image.frames[0].labels["instance_number"]
+        for image in images
+        if image.series_uid == one.series_uid and image.frames and "instance_number" in image.frames[0].labels
+    )
+
+
+def _safe(number: str) -> str:
+    """Return a series number if it is one: it becomes part of a file name."""
+    return number if number.lstrip("-").isascii() and number.lstrip("-").isdigit() else ""
+
+
+def file_stem(path: Path) -> str:
+    """Return the name of a file without DICOM's endings, in any case; other dots are part of the name."""
+    name = path.name
+    for suffix in sorted(_DICOM_SUFFIXES, key=len, reverse=True):
+        if name.lower().endswith(suffix) and len(name) > len(suffix):
+            return name[: -len(suffix)]
+    return name

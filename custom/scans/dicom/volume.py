@@ -1,0 +1,115 @@
+"""A result on its way into DICOM images: values, places, and the slices of the source that it derives from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from custom.errors import InputError
+from custom.scans.dicom.frame import DicomStack, Frame
+from custom.scans.dicom.planes import Planes, nearest_slices, planes_of
+from custom.scans.dicom.rescale import Rescale, choose_rescale
+
+__all__ = ["DerivedVolume", "derived_volume"]
+
+_LARGEST_SIDE = 65535  # Rows and Columns are 16 bit
+
+
+@dataclass(frozen=True)
+class DerivedVolume:
+    """Values and places of a result.
+
+    Attributes:
+        array: (columns, rows, slices, frames), in the source's units.
+        planes: where the slices lie.
+        thickness: SliceThickness, mm.
+        origins: [slice][frame], the frame of the source that each derives from.
+        rescales: [slice][frame], how each is stored; all alike unless the range is too wide for that.
+    """
+
+    array: np.ndarray
+    planes: Planes
+    thickness: float
+    origins: list[tuple[Frame, ...]]
+    rescales: list[list[Rescale]]
+
+    @property
+    def slices(self) -> int:
+        """How many slices there are."""
+        return self.array.shape[2]
+
+    @property
+    def frames(self) -> int:
+        """How many frames each slice has."""
+        return self.array.shape[3]
+
+    def stored(self, index: int, moment: int) -> np.ndarray:
+        """Return the stored values (rows, columns) of a slice and frame."""
+        return self.rescales[index][moment].stored(self.array[:, :, index, moment].T)
+
+
+def derived_volume(array: np.ndarray, affine: np.ndarray, source: DicomStack, target: Path) -> DerivedVolume:
+    """Work out places, origins and storage of a result.
+
+    Args:
+        array: (columns, rows[, slices[, frames]]), finite, in the source's units.
+        affine: 4x4, voxel index to RAS+ mm.
+        source: the stack that the result was made from.
+        target: where it goes, for messages.
+
+    Raises:
+        InputError: for values, sizes or an affine that DICOM cannot hold, or that do not fit the source.
+    """
+    values = array.reshape((*array.shape, *(1,) * (4 - array.ndim))) if 2 <= array.ndim <= 4 else array
+    if values.ndim != 4 or values.size == 0:
+        raise InputError(f"{target}: the result has the size {array.shape}; two to four axes with voxels are needed")
+    if values.shape[3] != len(source.frames[0]):
+        raise InputError(
+            f"{target}: the result has {values.shape[3]} frames and its source {len(source.frames[0])}; "
+            "each frame needs one that it derives from"
+        )
+    if max(values.shape[:2]) > _LARGEST_SIDE:
+        raise InputError(
+            f"{target}: {values.shape[0]} columns and {values.shape[1]} rows; DICOM holds at most {_LARGEST_SIDE}; "
+            "write NIfTI with --output_format nifti"
+        )
+    if not np.isfinite(values).all():
+        raise InputError(f"{target}: voxels of the result are NaN or infinite; nothing is written")
+    planes = planes_of(affine, target)
+    slices = nearest_slices(affine, values.shape[:3], source.affine, len(source.frames))
+    origins = [source.frames[index] for index in slices]
+    source_spacing = planes_of(source.affine, target).slice_spacing
+    thickness = source.slice_thickness or source_spacing
+    return DerivedVolume(
+        array=values,
+        planes=planes,
+        thickness=thickness * planes.slice_spacing / source_spacing,
+        origins=origins,
+        rescales=_rescales(values, origins, source.stored_dtype.startswith("int")),
+    )
+
+
+def _rescales(values: np.ndarray, origins: list[tuple[Frame, ...]], signed: bool) -> list[list[Rescale]]:
+    """Choose one rescale for all planes if it can be as fine as the finest of the source, else one for each plane.
+
+    Not every reader takes a slope that changes from plane to plane, and none likes a sign that does.
+    """
+    planes = [frame for row in origins for frame in row]
+    finest = min(abs(frame.slope) for frame in planes)
+    intercepts = {frame.intercept for frame in planes}
+    start = intercepts.pop() if len(intercepts) == 1 else 0.0
+    common = choose_rescale(float(values.min()), float(values.max()), finest, start, signed)
+    if common.slope <= finest * (1 + 1e-9) or len(planes) == 1:
+        return [[common] * values.shape[3] for _ in origins]
+    rescales = []
+    for index, row in enumerate(origins):
+        lows, highs = values[:, :, index].min(axis=(0, 1)), values[:, :, index].max(axis=(0, 1))
+        rescales.append(
+            [
+                choose_rescale(float(low), float(high), frame.slope, float(low), False)
+                for frame, low, high in zip(row, lows, highs, strict=True)
+            ]
+        )
+    return rescales

@@ -1,0 +1,35 @@
+"""What folders hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from custom.errors import InputError
+
+__all__ = ["entries_in", "folders_in"]
+
+
+def entries_in(folder: Path) -> list[Path]:
+    """Return what a folder holds, sorted, without what is hidden.
+
+    Raises:
+        InputError: where it cannot be listed.
+    """
+    try:
+        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    except OSError as err:
+        raise InputError(f"{folder}: the folder cannot be listed ({err.strerror}); check who may read it") from err
+
+
+def folders_in(folder: Path) -> Iterator[Path]:
+    """Yield a folder and all folders in it, sorted, without hidden ones and links.
+
+    Raises:
+        InputError: where one cannot be listed.
+    """
+    yield folder
+    for entry in entries_in(folder):
+        # A link to a folder is not followed: it may lead back here.
+        if entry.is_dir() and not entry.is_symlink():
+            yield from folders_in(entry)

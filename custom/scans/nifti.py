@@ -1,0 +1,329 @@
+"""NIfTI files through nibabel: reading with every doubt said, writing with sform and qform alike."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from nibabel.quaternions import mat2quat
+
+from custom.arrays.geometry import affine_distance
+from custom.errors import InputError
+from custom.scans.scan import StoredScan, check_shape
+
+__all__ = ["NIFTI_SUFFIXES", "check_nifti_header", "read_nifti", "write_nifti"]
+
+logger = logging.getLogger(__name__)
+
+NIFTI_SUFFIXES = (".nii.gz", ".nii")
+
+_GZIP_MAGIC = b"\x1f\x8b"
+# Deflate cannot do better than 1032:1 (zlib's own documentation), so a header that promises more is wrong.
+_LARGEST_GZIP_RATIO = 1032
+# Higher levels take several times as long for a few per cent.
+_GZIP_LEVEL = 1
+# Corners of the field of view that differ by less than this (mm) are the same place.
+_SAME_PLACE_MM = 0.01
+# A qform that is off by more of a voxel than this at the corners of the field of view is not the affine's.
+_LARGEST_QFORM_ERROR_VOXELS = 0.05
+# Sizes of axes are 16-bit integers.
+_LONGEST_AXIS = 2**15 - 1
+_QUATERNION = ("quatern_b", "quatern_c", "quatern_d")
+_MILLISECONDS = {"sec": 1000.0, "msec": 1.0, "usec": 0.001}
+# A NIfTI header has one step for all frames; times further than this part of a step from it are worth a word.
+_LARGEST_UNEVENNESS = 0.05
+
+
+def check_nifti_header(path: Path) -> None:
+    """Read the header alone and refuse what cannot be a scan; the voxels are not touched.
+
+    Raises:
+        InputError: for a file that is not NIfTI, whose header cannot be read, or that is shorter than its header says.
+    """
+    with _refusing(path):
+        _open(path)
+
+
+def read_nifti(path: Path) -> StoredScan:
+    """Read a NIfTI-1 or -2 file, slope and intercept applied, in float32.
+
+    A fourth axis is one of frames; a single one is dropped. Their axis is "time" where the header has a unit of time.
+
+    The sform wins where both forms are set and differ; where none is set, nibabel's own guess from the voxel sizes is
+    taken. Both are said as warnings.
+
+    Raises:
+        InputError: for whatever keeps the file from being read, complex and colour types among it.
+    """
+    with _refusing(path):
+        image = _open(path)
+        affine = _affine(image, path)
+        header = image.header
+        whole = _decompressed(image, path) if _is_compressed(path) else image
+        # float32 throughout: half the memory of nibabel's default, and finer than any scanner's integers.
+        with np.errstate(over="ignore", invalid="ignore"):
+            array = whole.get_fdata(caching="unchanged", dtype=np.float32)
+        shape = _shape(image.shape)
+        return StoredScan(
+            array=array.reshape(shape),
+            affine=affine,
+            kind="nifti",
+            stored_dtype=header.get_data_dtype().newbyteorder("=").name,
+            header={
+                # nibabel clears them in the header when it loads, and keeps them with the data
+                "scl_slope": float(image.dataobj.slope),
+                "scl_inter": float(image.dataobj.inter),
+                "xform_code": int(header["sform_code"]) or int(header["qform_code"]),
+                "xyz_unit": header.get_xyzt_units()[0],
+                **_frames(header, shape),
+            },
+        )
+
+
+def write_nifti(
+    array: np.ndarray,
+    affine: np.ndarray,
+    path: Path,
+    scl_slope: float = 1.0,
+    scl_inter: float = 0.0,
+    xform_code: int = 1,
+    xyz_unit: str = "mm",
+    shown_as: str = "",
+    frame_axis: str = "",
+    frame_values: Sequence[float] = (),
+    time_unit: str = "sec",
+) -> None:
+    """Write an array as it is (its own dtype) with sform and qform set to one affine.
+
+    Args:
+        array: (*spatial), two or three axes, or (i, j, k, frames), in stored units: the slope is not applied, only
+            noted in the header.
+        affine: 4x4, voxel index to RAS+ world.
+        path: `.nii` or `.nii.gz`.
+        scl_slope: what a reader multiplies the stored values by.
+        scl_inter: what a reader adds after that.
+        xform_code: NIfTI code for both forms; 1 is the scanner's own frame, 4 is MNI. 0 (unknown) becomes 1.
+        xyz_unit: unit of the affine.
+        shown_as: what the file is called in messages, if `path` is a temporary name.
+        frame_axis: "time" for frames whose values are in ms; others are written without a unit.
+        frame_values: one a frame. The header has a first value and a step only: uneven ones are evened out and said.
+        time_unit: of the header, "sec", "msec" or "usec".
+
+    Raises:
+        InputError: for an axis that the format cannot hold.
+    """
+    if max(array.shape) > _LONGEST_AXIS:
+        raise InputError(
+            f"{shown_as or path}: a result of {' x '.join(map(str, array.shape))} voxels, and an axis of NIfTI-1 holds "
+            f"{_LONGEST_AXIS}; give a part of the scan"
+        )
+    image = nib.Nifti1Image(array, affine, dtype=array.dtype)
+    header = image.header
+    code = xform_code if xform_code > 0 else 1
+    time_unit = time_unit if time_unit in _MILLISECONDS else "sec"
+    is_timed = array.ndim < 4 or frame_axis == "time"
+    header.set_xyzt_units(
+        xyz_unit if xyz_unit in ("mm", "meter", "micron") else "mm", time_unit if is_timed else "unknown"
+    )
+    image.set_sform(affine, code)
+    _set_qform(header, affine, code, array.shape[:3], shown_as or str(path))
+    header.set_slope_inter(scl_slope, scl_inter)
+    if array.ndim > 3 and len(frame_values) == array.shape[3]:
+        _set_frames(header, frame_values, _MILLISECONDS[time_unit] if is_timed else 1.0, shown_as or str(path))
+    # Not nib.save, which leaves the file open when the disk is full, and writes the time into a gzip file.
+    with path.open("wb") as stream:
+        if _is_compressed(path):
+            with gzip.GzipFile(filename="", fileobj=stream, mode="wb", compresslevel=_GZIP_LEVEL, mtime=0) as packed:
+                image.to_stream(packed)
+        else:
+            image.to_stream(stream)
+
+
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Turn whatever a parser raises into one `InputError` that names the file."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as err:  # nibabel, gzip and zlib raise a dozen unrelated types for a broken file
+        details = (str(err).splitlines() or ["no details"])[0]
+        raise InputError(
+            f"{path}: cannot be read as NIfTI, it is truncated, damaged or another kind of file "
+            f"({type(err).__name__}: {details}); copy or convert it again"
+        ) from err
+
+
+def _is_compressed(path: Path) -> bool:
+    return path.name.lower().endswith(".gz")
+
+
+def _open(path: Path) -> nib.Nifti1Image:
+    """Open a file without its voxels; refuse it if the header says that they cannot be a scan."""
+    with path.open("rb") as stream:
+        start = stream.read(2)
+    if _is_compressed(path) and start != _GZIP_MAGIC:
+        raise InputError(f"{path}: not a gzip file although it is named .nii.gz; a plain NIfTI has to be named .nii")
+    if not _is_compressed(path) and start == _GZIP_MAGIC:
+        raise InputError(f"{path}: a gzip file although it is named .nii; rename it to .nii.gz")
+    image = nib.load(path)
+    if not isinstance(image, nib.Nifti1Image):
+        raise InputError(f"{path}: not a NIfTI file, whatever its name says; convert it to NIfTI")
+    stored_type = image.get_data_dtype()
+    if stored_type.fields is not None:
+        raise InputError(f"{path}: the voxels are colours ({stored_type}); one grey value a voxel is needed")
+    if np.issubdtype(stored_type, np.complexfloating):
+        raise InputError(f"{path}: the voxels are complex numbers ({stored_type}); write the magnitude and give that")
+    check_shape(_shape(image.shape), path, largest_dimension=4)
+    promised = _promised_bytes(image)
+    at_most = path.stat().st_size * (_LARGEST_GZIP_RATIO if _is_compressed(path) else 1)
+    if promised > at_most:
+        raise InputError(
+            f"{path}: truncated: the header promises {promised} bytes and the file holds at most {at_most}; "
+            "copy or download it again"
+        )
+    return image
+
+
+def _promised_bytes(image: nib.Nifti1Image) -> int:
+    """Count the bytes of header and voxels together, uncompressed."""
+    return int(image.dataobj.offset) + math.prod(image.shape) * image.get_data_dtype().itemsize
+
+
+def _decompressed(image: nib.Nifti1Image, path: Path) -> nib.Nifti1Image:
+    """Read a gzip file to its end, where the checksum is: nibabel stops at the last voxel and takes damaged ones."""
+    with gzip.open(path) as stream:
+        content = stream.read(_promised_bytes(image))
+        while stream.read(2**20):
+            pass
+    return type(image).from_bytes(content)
+
+
+def _shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Drop trailing axes of size 1 beyond the third: a single time point is a plain volume."""
+    while len(shape) > 3 and shape[-1] == 1:
+        shape = shape[:-1]
+    return shape
+
+
+def _frames(header: nib.Nifti1Header, shape: tuple[int, ...]) -> dict[str, int | str]:
+    """Describe the fourth axis as `StoredScan.header` has it; nothing for a plain volume."""
+    if len(shape) < 4:
+        return {}
+    unit = header.get_xyzt_units()[1]
+    # The shortest decimal number that is this float32: 0.0333 s and not 0.033300001 s.
+    step, start = (float(str(np.float32(value))) for value in (header["pixdim"][4], header["toffset"]))
+    start = start if math.isfinite(start) else 0.0
+    is_timed = unit in _MILLISECONDS and math.isfinite(step) and step > 0
+    if not is_timed and not (math.isfinite(step) and step > 0):
+        step, start = 1.0, 0.0
+    factor = _MILLISECONDS[unit] if is_timed else 1.0
+    return {
+        "frames": shape[3],
+        "frame_axis": "time" if is_timed else "frame",
+        "frame_values": json.dumps([float(f"{(start + step * number) * factor:.9g}") for number in range(shape[3])]),
+        "time_unit": unit,
+    }
+
+
+def _set_frames(header: nib.Nifti1Header, values: Sequence[float], factor: float, shown_as: str) -> None:
+    """Set first value and step of the fourth axis from the values of the frames."""
+    times = np.asarray(values, dtype=np.float64)
+    step = float(times[-1] - times[0]) / (len(times) - 1)
+    uneven = float(np.abs(times - (times[0] + step * np.arange(len(times)))).max())
+    if step <= 0 or uneven > _LARGEST_UNEVENNESS * step:
+        logger.warning(
+            "%s: the frames are not evenly spaced (%s); the NIfTI header can only hold their mean step, %.6g",
+            shown_as,
+            ", ".join(f"{value:g}" for value in times),
+            step,
+        )
+    header["pixdim"][4] = abs(step) / factor
+    header["toffset"] = times[0] / factor
+
+
+def _affine(image: nib.Nifti1Image, path: Path) -> np.ndarray:
+    header = image.header
+    sform, sform_code = header.get_sform(coded=True)
+    try:
+        qform, qform_code = header.get_qform(coded=True)
+    except Exception as err:  # a quaternion longer than 1
+        if sform is None:
+            raise InputError(
+                f"{path}: the qform is not a rotation ({err}) and no sform is set; mend the header"
+            ) from err
+        qform, qform_code = None, 0
+    if sform is not None:
+        shape = _shape(image.shape)[:3]
+        both_finite = qform is not None and np.isfinite(qform).all() and np.isfinite(sform).all()
+        if both_finite and affine_distance(shape, sform, qform) > _SAME_PLACE_MM:
+            logger.warning(
+                "%s: sform (code %d) and qform (code %d) place the scan up to %.3g mm apart; the sform is used",
+                path,
+                sform_code,
+                qform_code,
+                affine_distance(shape, sform, qform),
+            )
+        return np.asarray(sform, dtype=np.float64)
+    if qform is not None:
+        return np.asarray(qform, dtype=np.float64)
+    logger.warning(
+        "%s: neither sform nor qform is set, so position and orientation are unknown; the voxel sizes alone are used, "
+        "with the first axis taken to run to the left and the centre of the scan as origin",
+        path,
+    )
+    return np.asarray(header.get_base_affine(), dtype=np.float64)
+
+
+def _set_qform(header: nib.Nifti1Header, affine: np.ndarray, code: int, shape: tuple[int, ...], shown_as: str) -> None:
+    """Set the qform as near to the affine as its three float32 numbers allow; mark it as not set where that is too far.
+
+    The fourth number of the quaternion is not stored but is sqrt(1 - b^2 - c^2 - d^2). Near half a turn (every scan
+    with axes L-P-S) it is small, and float32 rounding of b, c, d moves it a lot: a scan of 200 mm is misplaced by up to
+    0.3 mm. Solving one of b, c, d from the other two as rounded, where that is nearer, recovers most of it; within
+    0.2 degrees of half a turn about an array axis nothing does. Shear cannot be held at all.
+    """
+    header.set_qform(affine, code, strip_shears=True)
+    best = [np.float32(header[name]) for name in _QUATERNION]
+    best_error = affine_distance(shape, affine, header.get_qform())
+    for values in _solved_quaternions(affine, float(header["pixdim"][0])):
+        _set_quaternion(header, values)
+        try:
+            error = affine_distance(shape, affine, header.get_qform())
+        except ValueError:  # longer than a unit quaternion
+            continue
+        if error < best_error:
+            best, best_error = values, error
+    _set_quaternion(header, best)
+    if best_error > _LARGEST_QFORM_ERROR_VOXELS * float(np.linalg.norm(affine[:3, :3], axis=0).min()):
+        header["qform_code"] = 0
+        logger.warning(
+            "%s: a qform cannot hold this affine, which is sheared or very near half a turn (it would be up to %.3g mm "
+            "off); the sform holds it, and the qform is marked as not set",
+            shown_as,
+            best_error,
+        )
+
+
+def _solved_quaternions(affine: np.ndarray, qfac: float) -> Iterator[list[np.float32]]:
+    """Yield b, c, d of the rotation nearest to an affine, one of them solved from the other two as rounded."""
+    left, _, right = np.linalg.svd(affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0))
+    exact = mat2quat(left @ right * (1.0, 1.0, qfac))
+    exact *= np.copysign(1.0, exact[0])
+    for solved in range(1, 4):
+        values = exact.astype(np.float32).astype(np.float64)
+        values[0], values[solved] = exact[0], 0.0
+        values[solved] = np.copysign(math.sqrt(max(1.0 - float(values @ values), 0.0)), exact[solved])
+        yield list(values[1:].astype(np.float32))
+
+
+def _set_quaternion(header: nib.Nifti1Header, values: list[np.float32]) -> None:
+    for name, value in zip(_QUATERNION, values, strict=True):
+        header[name] = value

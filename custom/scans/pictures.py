@@ -1,0 +1,104 @@
+"""PNG and JPEG files through Pillow: grey values, 8 or 16 bits, rows and columns as stored."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from custom.errors import InputError
+from custom.scans.scan import StoredScan, check_shape
+
+__all__ = ["PICTURE_SUFFIXES", "check_picture_header", "picture_size", "read_picture", "write_picture"]
+
+logger = logging.getLogger(__name__)
+
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
+
+# Only these parsers are let near a file that somebody sent.
+_FORMATS = ("PNG", "JPEG")
+_SIXTEEN_BIT_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I")
+
+
+def check_picture_header(path: Path) -> None:
+    """Read the header alone and refuse what is not a PNG or JPEG file.
+
+    Raises:
+        InputError: for a file that is something else.
+    """
+    try:
+        with Image.open(path, formats=_FORMATS):
+            pass
+    except Exception as err:  # Pillow's parsers raise a dozen unrelated types for a broken file
+        raise _unreadable(path, err) from err
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Return rows and columns of a PNG or JPEG file from its header.
+
+    Raises:
+        InputError: for a file that is something else.
+    """
+    try:
+        with Image.open(path, formats=_FORMATS) as picture:
+            return picture.height, picture.width
+    except Exception as err:  # see check_picture_header
+        raise _unreadable(path, err) from err
+
+
+def read_picture(path: Path) -> StoredScan:
+    """Read a PNG or JPEG file as grey values (rows, columns), 0..255 or 0..65535, in float32.
+
+    Colour pictures with three equal channels are grey; others become luminance (ITU-R BT.601), with a warning.
+    A picture knows no place and no spacing: the affine is the identity.
+
+    Raises:
+        InputError: for a file that is not a whole PNG or JPEG picture.
+    """
+    try:
+        with Image.open(path, formats=_FORMATS) as picture:
+            picture.load()
+            array = _grey(picture, path)
+    except InputError:
+        raise
+    except Exception as err:  # see check_picture_header
+        raise _unreadable(path, err) from err
+    check_shape(array.shape, path)
+    return StoredScan(
+        array=array.astype(np.float32), affine=np.eye(4), kind="image", stored_dtype=array.dtype.name, header={}
+    )
+
+
+def write_picture(array: np.ndarray, path: Path) -> None:
+    """Write grey values (rows, columns), uint8 or, as PNG only, uint16.
+
+    Raises:
+        InputError: for 16 bits in a JPEG file, which holds 8.
+    """
+    if path.suffix.lower() != ".png" and array.dtype != np.uint8:
+        raise InputError(f"{path.name}: JPEG holds 8 bits and the picture has {array.dtype.name}; name it .png")
+    # The quality is JPEG's; PNG is lossless and takes no notice.
+    Image.fromarray(array).save(path, quality=95)
+
+
+def _grey(picture: Image.Image, path: Path) -> np.ndarray:
+    if picture.mode in _SIXTEEN_BIT_MODES:
+        return np.asarray(picture).astype(np.uint16)
+    if picture.mode in ("1", "L"):
+        return np.asarray(picture.convert("L"))
+    if picture.mode in ("LA", "RGBA", "PA") and picture.getextrema()[-1] != (255, 255):
+        logger.warning("%s: the picture is partly transparent; the transparency is ignored", path)
+    colours = np.asarray(picture.convert("RGB"))
+    if (colours == colours[..., :1]).all():
+        return colours[..., 0]
+    logger.warning("%s: a colour picture; its luminance is used", path)
+    return np.asarray(picture.convert("RGB").convert("L"))
+
+
+def _unreadable(path: Path, err: Exception) -> InputError:
+    return InputError(
+        f"{path}: cannot be read as PNG or JPEG, it is truncated, damaged or another kind of file "
+        f"({type(err).__name__}); copy or export it again"
+    )

@@ -1,0 +1,93 @@
+"""Finding and reading the weights of VGG16 and VGG19, which are not part of this package."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from custom.errors import InputError
+from custom.networks import VGG
+from custom.weights.checkpoints import read_checkpoint
+
+__all__ = ["VGG_ADDRESSES", "load_vgg", "vgg_variable"]
+
+#: Where torchvision offers its ImageNet weights; the digits are the beginning of the file's SHA-256.
+VGG_ADDRESSES = {
+    "vgg16": "https://download.pytorch.org/models/vgg16-397923af.pth",
+    "vgg19": "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
+}
+
+_logger = logging.getLogger(__name__)
+
+
+def vgg_variable(name: str) -> str:
+    """Return the environment variable that names the file of weights: MRI_SR_VGG16_WEIGHTS for "vgg16"."""
+    return f"MRI_SR_{name.upper()}_WEIGHTS"
+
+
+def load_vgg(name: str, layers: Iterable[str | int], weights: str | Path | None = None) -> VGG:
+    """Build the network as far as the layers ask, with the weights of ImageNet, frozen.
+
+    The weights come from the first of: the argument, the environment variable MRI_SR_VGG16_WEIGHTS (or 19), the
+    checkpoints of torch.hub's cache, the address of torchvision (once, 550 MB, its hash is checked).
+
+    Args:
+        name: "vgg16" or "vgg19".
+        layers: as `custom.networks.vgg.vgg_layer_index` understands them; of a dictionary, the keys.
+        weights: a file of tensors under torchvision's names, .safetensors or of torch.save, of any floating type; it
+            need not hold what lies behind the layers.
+
+    Raises:
+        MissingFileError: when the named file is not there.
+        InputError: when it is truncated or not of this network, or when the weights cannot be had.
+        UsageError: for an unknown network or layer.
+    """
+    network = VGG(name, layers)
+    path = _find(name, weights)
+    content = read_checkpoint(path)
+    expected = network.state_dict()
+    problems = []
+    for key, own in expected.items():
+        value = content.get(key)
+        if not isinstance(value, Tensor):
+            problems.append(f"{key} is missing")
+        elif value.shape != own.shape:
+            problems.append(f"{key} is {list(value.shape)}, {name} has {list(own.shape)}")
+        elif not torch.isfinite(value).all():
+            problems.append(f"{key} holds values that are not finite")
+    if problems:
+        shown = "; ".join(problems[:3]) + ("; ..." if len(problems) > 3 else "")
+        raise InputError(
+            f"{path}: not the weights of {name} as far as {', '.join(network.layers)}: {shown}. Give another file by "
+            f"{vgg_variable(name)}, or layers that it holds; the complete one is {VGG_ADDRESSES[name]}"
+        )
+    network.load_state_dict({key: content[key] for key in expected})
+    _logger.info("weights of %s: %s", name, path)
+    return network
+
+
+def _find(name: str, weights: str | Path | None) -> Path:
+    variable, address = vgg_variable(name), VGG_ADDRESSES[name]
+    named = weights or os.environ.get(variable)
+    if named:
+        return Path(named)
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / address.rpartition("/")[2]
+    if cached.is_file():
+        return cached
+    _logger.info("weights of %s: downloading %s to %s", name, address, cached)
+    try:
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        # A partial download gets another name, and one with a wrong hash is removed.
+        torch.hub.download_url_to_file(address, str(cached), cached.stem.rpartition("-")[2], progress=False)
+    except (OSError, RuntimeError) as err:
+        raise InputError(
+            f"{cached}: the weights of {name} are not there and cannot be fetched from {address} ({err}); where there "
+            f"is a network, download that file, then put it into the folder {cached.parent}, or set {variable} (or the "
+            "config's vgg_weights) to its path"
+        ) from err
+    return cached

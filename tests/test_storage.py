@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from custom.errors import InputError, MissingFileError
+from custom.storage import replace_file, sha256, whole_file, whole_folder
+
+
+@pytest.mark.parametrize("size", [0, 1, 3 << 20])
+def test_sha256_is_that_of_the_content(tmp_path: Path, size: int) -> None:
+    content = bytes(range(256)) * (size // 256) if size > 1 else b"x" * size
+    (tmp_path / "weights.pt").write_bytes(content)
+    assert sha256(tmp_path / "weights.pt") == hashlib.sha256(content).hexdigest()
+
+
+def test_sha256_a_missing_file_names_it(tmp_path: Path) -> None:
+    with pytest.raises(MissingFileError, match=r"nothing\.pt"):
+        sha256(tmp_path / "nothing.pt")
+
+
+def test_a_file_is_replaced_whole_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "table.md"
+    replace_file(path, "old")
+    replace_file(path, b"new")
+    assert [file.name for file in tmp_path.iterdir()] == ["table.md"]
+    assert path.read_bytes() == b"new"
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = replace_file(tmp_path / "scan.nii.gz", "old")
+
+    def write_half() -> None:
+        with whole_file(path) as temporary:
+            temporary.write_text("half")
+            assert temporary.name.endswith(".nii.gz")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(InputError, match=r"scan\.nii\.gz: cannot be written \(No space left"):
+        write_half()
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["scan.nii.gz"]
+
+
+@pytest.mark.parametrize("whole", [whole_file, whole_folder])
+def test_folders_made_for_a_failed_write_go_again(
+    tmp_path: Path, whole: Callable[[Path], AbstractContextManager[Path]]
+) -> None:
+    (tmp_path / "here").mkdir()
+
+    def fail() -> None:
+        with whole(tmp_path / "here" / "new" / "newer" / "x"):
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(InputError, match="No space left"):
+        fail()
+    assert list((tmp_path / "here").iterdir()) == []
+
+
+def test_a_name_that_the_system_does_not_take_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="File name too long"):
+        replace_file(tmp_path / ("a" * 300) / "x" / "table.md", "text")
+
+
+def test_a_folder_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "series"
+
+    def write(content: str, fail: bool = False) -> None:
+        with whole_folder(target, "*.dcm") as temporary:
+            assert not list(temporary.iterdir())
+            (temporary / "1.dcm").write_text(content)
+            if fail:
+                raise OSError(28, "No space left on device")
+
+    with pytest.raises(InputError, match=r"series: cannot be written \(No space left"):
+        write("half", fail=True)
+    assert list(tmp_path.iterdir()) == []
+    write("old")
+    with pytest.raises(InputError, match="No space left"):
+        write("half", fail=True)
+    assert (target / "1.dcm").read_text() == "old"
+    write("new")
+    assert (target / "1.dcm").read_text() == "new"
+    (target / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"notes\.txt"):
+        write("newer")
+    assert (target / "1.dcm").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["series"]
+
+
+def test_a_folder_does_not_replace_a_file_or_a_link(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path)
+    for name in ("file", "link"):
+        with pytest.raises(InputError, match="is not a folder"), whole_folder(tmp_path / name):
+            pass
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_folder_below_a_file_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match="cannot be written"), whole_folder(tmp_path / "file" / "series"):
+        pass
