@@ -58,6 +58,7 @@ class LearningCurves:
         self.png_interval_s = png_interval_s
         self._rows: list[dict[str, float]] | None = None
         self._drawn_at = -math.inf
+        self._is_drawn = False
 
     def attach(self, engine: Engine) -> None:
         """Register with a trainer."""
@@ -92,16 +93,20 @@ class LearningCurves:
         if self.validator is not None and self.validator.state.epoch == engine.state.epoch:
             row |= {_VALIDATION + name: value for name, value in scalars(self.validator.state.metrics).items()}
         self._rows.append({**row, "seconds": seconds})
+        self._is_drawn = False
         replace_file(self.csv_path, _as_csv(self._rows))
         if time.monotonic() - self._drawn_at >= self.png_interval_s:
             self._draw()
 
     def _draw(self) -> None:
-        if not self._rows:
+        if self._is_drawn or not self._rows:
             return
         names = [name for row in self._rows for name in row if name.startswith(_VALIDATION)]
         name = _VALIDATION + self.metric if _VALIDATION + self.metric in names else next(iter(names), None)
-        figure = Figure(figsize=(9.0 if name else 4.8, 3.4), dpi=110, layout="constrained")
+        # Margins of a fixed size: matplotlib's own layout draws everything twice.
+        width = 9.0 if name else 4.8
+        figure = Figure(figsize=(width, 3.4), dpi=110)
+        figure.subplots_adjust(left=0.55 / width, right=1 - 0.1 / width, bottom=0.15, top=0.91, wspace=0.2)
         panels = figure.subplots(1, 2 if name else 1, squeeze=False)[0]
         _plot(panels[0], self._rows, "loss", "training loss", _BLUE)
         if name:
@@ -111,6 +116,7 @@ class LearningCurves:
         figure.savefig(picture, format="png")
         replace_file(self.png_path, picture.getvalue())
         self._drawn_at = time.monotonic()
+        self._is_drawn = True
 
 
 def _as_csv(rows: list[dict[str, float]]) -> str:

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import torch
 from ignite.engine import Engine, Events
+from matplotlib.figure import Figure
 from monai.handlers import LrScheduleHandler
 from PIL import Image
 
 from custom.errors import InputError
+from custom.handlers import learning_curves
 from custom.handlers.epoch_loss import EpochLoss, loss_of
 from custom.handlers.learning_curves import LearningCurves
 
@@ -153,6 +155,15 @@ def test_the_picture_is_drawn_at_the_start_and_the_end_but_not_in_between(
     monkeypatch.setattr(curves, "_draw", lambda: (drawn.append(len(read(tmp_path))), draw()))
     make_trainer([curves], max_epochs=5).run()
     assert drawn == [1, 5]
+
+
+def test_a_picture_of_the_last_epoch_is_not_drawn_again_at_the_end(
+    make_trainer: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures: list[Figure] = []
+    monkeypatch.setattr(learning_curves, "Figure", lambda **options: pictures.append(Figure(**options)) or pictures[-1])
+    make_trainer([LearningCurves(tmp_path, png_interval_s=0.0)], max_epochs=2).run()
+    assert len(pictures) == 2
 
 
 def test_the_picture_shows_the_last_epoch_before_an_error(make_trainer: Callable[..., Any], tmp_path: Path) -> None:
