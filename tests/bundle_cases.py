@@ -59,7 +59,7 @@ CASES = [
 def weights(path: Path) -> dict[str, Any]:
     """Read a network's state dict, alone or in a checkpoint of a training."""
     content = read_checkpoint(path)
-    return content.get("network", content)
+    return content["networks"]["network"] if "networks" in content else content
 
 
 def same_weights(one: Path, two: Path) -> bool:

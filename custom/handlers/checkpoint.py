@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,12 @@ import torch
 from ignite.engine import Engine, Events
 from torch import nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler
+from torch.optim.lr_scheduler import LRScheduler
 
 from custom.errors import InputError, MissingFileError, UsageError
 from custom.handlers.hooks import is_first_rank
 from custom.inferers.precision import automatic_precision, use_precision
-from custom.weights.checkpoints import load_weights, read_checkpoint, save_checkpoint
+from custom.weights.checkpoints import fill_network, read_checkpoint, save_checkpoint
 
 __all__ = ["TrainingCheckpoint"]
 
@@ -27,43 +29,60 @@ class TrainingCheckpoint:
 
     Attached to the trainer, after the validation handler. `output_dir` receives
 
-    - `model.pt`: the network with the best key metric of the evaluator (higher is better), a bare state dict;
-    - `last.pt`: all that an interrupted training needs to end with the same weights as an uninterrupted one: network,
-      optimizer, position in the schedule, random state, best metric, the count of early stopping, and the precision
-      that `amp` "auto" has chosen. Written after every epoch.
+    - `model.pt`: the weights with the best key metric of the evaluator, a bare state dict of plain tensors;
+    - `last.pt`: everything that an interrupted training needs to end with the same weights as an uninterrupted one:
+      networks, optimizers and positions in the schedules by name, random state, best metric, the count of early
+      stopping, and the precision that `amp` "auto" has chosen. Written after every epoch.
 
-    Both are written by rank 0 under a temporary name first.
+    Both are written by rank 0 under a temporary name, then renamed. They hold tensors and plain values only, so that
+    `torch.load(..., weights_only=True)` reads them.
+
+    Ignite's `Checkpoint` does not serve here: its `DiskSaver` deletes the file of a fixed name before it writes the
+    next, and a schedule that it restores keeps the length and the learning rate of the run before. Its
+    `EarlyStopping` reports through a logger of its own that logging.conf cannot set.
 
     Args:
         output_dir: where the files go.
-        network: what is trained, not wrapped for several processes.
-        optimizer: of the training.
-        lr_scheduler: of the training; its length and learning rate come from the config, so that a resumed run may be
-            longer or slower.
+        networks: what is trained, by name, not wrapped for several processes: `{"network": ...}`, or
+            `{"generator": ..., "discriminator": ...}`.
+        optimizers: of the training, by name.
+        lr_schedulers: of the training, by name; schedules that step without a metric. Like all settings of the
+            optimizers they come from the config, so that a resumed training may be longer or slower.
         evaluator: whose `state.best_metric` is watched.
+        evaluated: name of the network that the evaluator runs, whose weights become `model.pt`. None: the only one.
         patience: how many validations without a better key metric end the training; None never ends it.
         resume: True continues from `last.pt`.
+
+    Raises:
+        UsageError: when `evaluated` names no network, or patience is below 1.
     """
 
     def __init__(
         self,
         output_dir: str | Path,
-        network: nn.Module,
-        optimizer: Optimizer,
-        lr_scheduler: LRScheduler,
+        networks: Mapping[str, nn.Module],
+        optimizers: Mapping[str, Optimizer],
+        lr_schedulers: Mapping[str, LRScheduler],
         evaluator: Engine,
+        evaluated: str | None = None,
         patience: int | None = 8,
         resume: bool = False,
     ) -> None:
+        if evaluated is None and len(networks) == 1:
+            evaluated = next(iter(networks))
+        if evaluated is None or evaluated not in networks:
+            raise UsageError(f"evaluated is {evaluated!r}; name the network to evaluate: {', '.join(networks)}")
+        if patience is not None and patience < 1:
+            raise UsageError(f"patience is {patience}; give a number of validations, 1 or more, or null")
         self.best = Path(output_dir) / "model.pt"
         self.last = Path(output_dir) / "last.pt"
-        self.network = network
-        self.optimizer = optimizer
-        self.lr_scheduler = lr_scheduler
+        self.networks = dict(networks)
+        self.optimizers = dict(optimizers)
+        self.lr_schedulers = dict(lr_schedulers)
         self.evaluator = evaluator
+        self.evaluated = evaluated
         self.patience = patience
         self.resume = resume
-        self._validations = 0
         self._without_gain = 0
 
     def attach(self, engine: Engine) -> None:
@@ -71,16 +90,13 @@ class TrainingCheckpoint:
 
         Raises:
             MissingFileError: when `resume` finds no `last.pt`.
+            UsageError: when `max_epochs` is below 1.
         """
-        if self.resume:
-            if not self.last.is_file():
-                raise MissingFileError(f"{self.last}: not there, so there is no run to resume; leave resume out")
-            engine.add_event_handler(Events.STARTED, self._restore)
-        else:
-            engine.add_event_handler(Events.STARTED, self._forget)
+        if self.resume and not self.last.is_file():
+            raise MissingFileError(f"{self.last}: not there, so there is no run to resume; leave resume out")
         if engine.state.max_epochs is None or engine.state.max_epochs < 1:
             raise UsageError(f"max_epochs is {engine.state.max_epochs}; give 1 or more")
-        self.evaluator.add_event_handler(Events.EPOCH_COMPLETED, self._validated)
+        engine.add_event_handler(Events.STARTED, self._restore if self.resume else self._forget)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._save)
 
     def _forget(self, engine: Engine) -> None:
@@ -89,30 +105,27 @@ class TrainingCheckpoint:
             self.best.unlink(missing_ok=True)
             self.last.unlink(missing_ok=True)
 
-    def _validated(self, engine: Engine) -> None:
-        self._validations += 1
-
     def _save(self, engine: Engine) -> None:
-        if not all(torch.isfinite(parameter).all() for parameter in self.network.parameters()):
-            raise InputError(
-                f"training stopped: the weights are not finite after epoch {engine.state.epoch}; the checkpoints "
-                "before are kept. Go on with --resume true and a smaller --learning_rate"
-            )
+        for name, network in self.networks.items():
+            if not all(torch.isfinite(parameter).all() for parameter in network.parameters()):
+                raise InputError(
+                    f"training stopped: the weights of the {name} are not finite after epoch {engine.state.epoch}; the "
+                    "checkpoints before are kept. Go on with --resume true and a smaller --learning_rate"
+                )
         state = self.evaluator.state
-        if self._validations:
-            self._validations = 0
-            if state.best_metric_epoch == engine.state.epoch:
-                self._without_gain = 0
-                if is_first_rank():
-                    save_checkpoint(self.network.state_dict(), self.best)
-            else:
-                self._without_gain += 1
+        if state.best_metric_epoch == engine.state.epoch:
+            self._without_gain = 0
+            if is_first_rank():
+                save_checkpoint(self.networks[self.evaluated].state_dict(), self.best)
+        elif state.epoch == engine.state.epoch:  # validated in this epoch; there may be epochs without
+            self._without_gain += 1
         if is_first_rank():
             save_checkpoint(
                 {
-                    "network": self.network.state_dict(),
-                    "optimizer": self.optimizer.state_dict(),
-                    "schedule_position": self.lr_scheduler.last_epoch,
+                    "networks": {name: network.state_dict() for name, network in self.networks.items()},
+                    "evaluated": self.evaluated,
+                    "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+                    "schedule_positions": {name: schedule.last_epoch for name, schedule in self.lr_schedulers.items()},
                     "epoch": engine.state.epoch,
                     "epoch_length": engine.state.epoch_length,
                     "best_metric": float(state.best_metric),
@@ -123,24 +136,19 @@ class TrainingCheckpoint:
                 },
                 self.last,
             )
+        self._stop_without_gain(engine)
+
+    def _stop_without_gain(self, engine: Engine) -> None:
         if self.patience is not None and self._without_gain >= self.patience:
-            logger.info("stopped early: %d validations without a better %s", self.patience, state.key_metric_name)
+            logger.info(
+                "stopped early: %d validations without a better %s",
+                self._without_gain,
+                self.evaluator.state.key_metric_name,
+            )
             engine.terminate()
 
-    def _set_schedule(self, rates: list[float], position: int) -> None:
-        """Move the schedule of this config, with its length and its learning rate, to a position."""
-        schedule = self.lr_scheduler
-        schedule.last_epoch = position
-        if isinstance(schedule, LambdaLR):
-            now = [rate * shape(position) for rate, shape in zip(rates, schedule.lr_lambdas, strict=True)]
-        else:
-            closed_form = getattr(schedule, "_get_closed_form_lr", None)
-            now = closed_form() if closed_form else [group["lr"] for group in self.optimizer.param_groups]
-        for group, rate, lr in zip(self.optimizer.param_groups, rates, now, strict=True):
-            group.update(initial_lr=rate, lr=lr)
-
     def _restore(self, engine: Engine) -> None:
-        saved: dict[str, Any] = read_checkpoint(self.last)
+        saved = self._with_names(read_checkpoint(self.last))
         try:
             epoch = int(saved["epoch"])
             if saved["epoch_length"] != engine.state.epoch_length:
@@ -148,19 +156,53 @@ class TrainingCheckpoint:
                     f"{self.last} is of a run with {saved['epoch_length']} iterations an epoch, this one has "
                     f"{engine.state.epoch_length}: resume with the same patches_per_epoch and batch_size"
                 )
-            load_weights(self.network, self.last)
-            rates = [group["initial_lr"] for group in self.optimizer.param_groups]
-            self.optimizer.load_state_dict(saved["optimizer"])
-            self._set_schedule(rates, saved["schedule_position"])
+            for name, network in self.networks.items():
+                fill_network(network, saved["networks"][name], self.last)
+            for name, optimizer in self.optimizers.items():
+                _restore_optimizer(optimizer, saved["optimizers"][name])
+            for name, schedule in self.lr_schedulers.items():
+                _move_schedule(schedule, saved["schedule_positions"][name])
             self.evaluator.state.best_metric = saved["best_metric"]
             self.evaluator.state.best_metric_epoch = saved["best_metric_epoch"]
             self._without_gain = saved["validations_without_gain"]
             torch.set_rng_state(saved["random_state"].cpu())
             use_precision(saved.get("precision", {}))
-        except (KeyError, TypeError, RuntimeError) as error:
+        except InputError:
+            raise
+        except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
             raise InputError(f"{self.last}: not a checkpoint of this training ({error}); leave resume out") from error
         if engine.state.max_epochs <= epoch:
             raise UsageError(f"{self.last}: {epoch} epochs are done already; give a larger max_epochs to go on")
         engine.state.epoch = epoch
         engine.state.iteration = epoch * engine.state.epoch_length
         logger.info("resumed after epoch %d", epoch)
+
+    def _with_names(self, saved: dict[str, Any]) -> dict[str, Any]:
+        """Give the one network, optimizer and schedule of an older file the names that they have here."""
+        if "network" not in saved:
+            return saved
+        named = {}
+        for ours, theirs, objects in (
+            ("networks", "network", self.networks),
+            ("optimizers", "optimizer", self.optimizers),
+            ("schedule_positions", "schedule_position", self.lr_schedulers),
+        ):
+            named[ours] = dict.fromkeys(objects, saved.get(theirs))
+        return {**saved, **named}
+
+
+def _restore_optimizer(optimizer: Optimizer, saved: dict[str, Any]) -> None:
+    """Take over what an optimizer has gathered, and keep its settings."""
+    settings = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
+    optimizer.load_state_dict(saved)
+    for group, own in zip(optimizer.param_groups, settings, strict=True):
+        group.update(own)
+
+
+def _move_schedule(schedule: LRScheduler, position: int) -> None:
+    """Move a new schedule to a position, by the steps and so to the rates of a run that was not interrupted."""
+    with warnings.catch_warnings():
+        # torch misses the steps of the optimizer, which were done in the run before.
+        warnings.filterwarnings("ignore", "Detected call of `lr_scheduler.step", UserWarning)
+        for _ in range(position - schedule.last_epoch):
+            schedule.step()

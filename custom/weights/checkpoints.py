@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from custom.errors import InputError, MissingFileError
 from custom.storage import whole_file
 
-__all__ = ["choose_checkpoint", "load_models", "load_weights", "read_checkpoint", "save_checkpoint"]
+__all__ = ["choose_checkpoint", "fill_network", "load_models", "load_weights", "read_checkpoint", "save_checkpoint"]
 
 logger = logging.getLogger(__name__)
 
@@ -78,8 +78,9 @@ def load_weights(network: Network, checkpoint: str | Path | None) -> Network:
 
     Args:
         network: is changed in place.
-        checkpoint: a bare state dict, or a dictionary that has one under "network", "model" or "state_dict"; half
-            precision is widened. None leaves the network as it is.
+        checkpoint: a bare state dict; a dictionary that has one under "network", "model" or "state_dict"; or the
+            `last.pt` of a training, of which the evaluated network is taken. Half precision is widened. None leaves
+            the network as it is.
 
     Returns:
         The network.
@@ -90,23 +91,39 @@ def load_weights(network: Network, checkpoint: str | Path | None) -> Network:
     if checkpoint is None:
         return network
     content = read_checkpoint(checkpoint)
-    for entry in _ENTRIES:
-        if isinstance(content.get(entry), dict):
-            content = content[entry]
-            break
+    networks = content.get("networks")
+    entries = [networks.get(content.get("evaluated"))] if isinstance(networks, dict) else map(content.get, _ENTRIES)
+    weights = next((entry for entry in entries if isinstance(entry, dict)), content)
+    return fill_network(network, weights, checkpoint)
+
+
+def fill_network(network: Network, weights: Mapping[str, Any], source: str | Path) -> Network:
+    """Fill a network with a state dict.
+
+    Args:
+        network: is changed in place.
+        weights: the state dict; half precision is widened.
+        source: the file that it is from, for the words of an error.
+
+    Returns:
+        The network.
+
+    Raises:
+        InputError: as `load_weights`.
+    """
     expected = network.state_dict()
-    theirs, ours = _architecture(content), _architecture(expected)
+    theirs, ours = _architecture(weights), _architecture(expected)
     if theirs and ours and theirs != ours:
         raise InputError(
-            f"{checkpoint}: weights of another network: the file is of {theirs!r}, the config of {ours!r}; give the "
+            f"{source}: weights of another network: the file is of {theirs!r}, the config of {ours!r}; give the "
             "scale_factor, context_slices and overlay that it was trained with, or another --checkpoint"
         )
     if ours:
-        content.setdefault("architecture", expected["architecture"])
-    problems = [f"{name} is missing" for name in expected.keys() - content.keys()]
-    problems += [f"{name} is unknown" for name in content.keys() - expected.keys()]
-    for name in expected.keys() & content.keys():
-        value = content[name]
+        weights = {"architecture": expected["architecture"], **weights}
+    problems = [f"{name} is missing" for name in expected.keys() - weights.keys()]
+    problems += [f"{name} is unknown" for name in weights.keys() - expected.keys()]
+    for name in expected.keys() & weights.keys():
+        value = weights[name]
         if not isinstance(value, Tensor) or value.shape != expected[name].shape:
             shape = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
             problems.append(f"{name} is {shape}, the network has {list(expected[name].shape)}")
@@ -115,10 +132,10 @@ def load_weights(network: Network, checkpoint: str | Path | None) -> Network:
     if problems:
         shown = "; ".join(sorted(problems)[:3]) + ("; ..." if len(problems) > 3 else "")
         raise InputError(
-            f"{checkpoint}: not the weights of this network: {shown}. A checkpoint fits the scale_factor, "
+            f"{source}: not the weights of this network: {shown}. A checkpoint fits the scale_factor, "
             "context_slices and network_def that it was trained with"
         )
-    network.load_state_dict(content)
+    network.load_state_dict(weights)
     return network
 
 

@@ -72,7 +72,7 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
     whole, parts = (read_checkpoint(tmp_path / name / "last.pt") for name in ("whole", "parts"))
     assert same_weights(tmp_path / "whole" / "last.pt", tmp_path / "parts" / "last.pt")
     assert same_weights(tmp_path / "whole" / "model.pt", tmp_path / "parts" / "model.pt")
-    keys = ("epoch", "best_metric", "best_metric_epoch", "validations_without_gain", "schedule_position")
+    keys = ("epoch", "best_metric", "best_metric_epoch", "validations_without_gain", "schedule_positions")
     assert all(whole[key] == parts[key] for key in keys)
     assert parts["precision"] == {"cpu": "bfloat16"}
     rows = table(tmp_path / "parts" / "curves.csv")

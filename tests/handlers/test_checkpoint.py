@@ -1,0 +1,174 @@
+"""The state of a training in files: several networks by name, resumed bit for bit, the best one kept."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from ignite.engine import Engine, Events, State
+from torch import nn
+from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
+
+from custom.errors import InputError, MissingFileError, UsageError
+from custom.handlers.checkpoint import TrainingCheckpoint
+from custom.weights import load_weights, read_checkpoint, save_checkpoint
+
+STEPS = 3
+PAIR = ("generator", "discriminator")
+
+
+class Training:
+    """Networks that learn from noise; `scores[i]` is the metric of epoch i + 1, NaN an epoch without validation."""
+
+    def __init__(
+        self,
+        folder: Path,
+        max_epochs: int,
+        names: tuple[str, ...] = PAIR,
+        scores: list[float] | None = None,
+        learning_rate: float = 0.1,
+        **options: Any,
+    ) -> None:
+        torch.manual_seed(5)
+        self.networks = {name: nn.Linear(2, 2) for name in names}
+        self.optimizers = {name: torch.optim.Adam(self.networks[name].parameters(), learning_rate) for name in names}
+        kinds = [
+            lambda optimizer: OneCycleLR(optimizer, 2 * learning_rate, total_steps=40),
+            lambda optimizer: CosineAnnealingLR(optimizer, T_max=40),
+        ]
+        self.schedules = {name: kind(self.optimizers[name]) for name, kind in zip(names, kinds, strict=False)}
+        self.scores = scores or [float(epoch) for epoch in range(max_epochs)]
+        self.evaluator = Engine(lambda engine, batch: None)
+        self.evaluator.state = State(best_metric=-1.0, best_metric_epoch=-1, key_metric_name="psnr", epoch=0)
+        self.trainer = Engine(self._step)
+        self.trainer.logger.disabled = True
+        self.trainer.state = State(max_epochs=max_epochs, epoch_length=STEPS, epoch=0, iteration=0)
+        self.trainer.add_event_handler(Events.EPOCH_COMPLETED, self._validate)
+        options = {"evaluated": names[0], **options}
+        handler = TrainingCheckpoint(folder, self.networks, self.optimizers, self.schedules, self.evaluator, **options)
+        handler.attach(self.trainer)
+
+    def _step(self, engine: Engine, batch: Any) -> None:
+        for name, network in self.networks.items():
+            self.optimizers[name].zero_grad()
+            (network(torch.rand(4, 2)) - 0.5).square().mean().backward()
+            self.optimizers[name].step()
+            self.schedules[name].step()
+
+    def _validate(self, engine: Engine) -> None:
+        score, state = self.scores[engine.state.epoch - 1], self.evaluator.state
+        if math.isnan(score):
+            return
+        state.epoch = engine.state.epoch
+        if state.best_metric_epoch == -1 or score > state.best_metric:
+            state.best_metric, state.best_metric_epoch = score, engine.state.epoch
+
+    def run(self) -> Training:
+        self.trainer.run(range(STEPS), epoch_length=STEPS)
+        return self
+
+    def rates(self) -> list[float]:
+        return [optimizer.param_groups[0]["lr"] for optimizer in self.optimizers.values()]
+
+
+def plain(content: Any) -> Any:
+    """Tensors as lists, so that nested states can be compared."""
+    if isinstance(content, dict):
+        return {key: plain(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [plain(item) for item in content]
+    return content.tolist() if isinstance(content, torch.Tensor) else content
+
+
+def test_networks_resumed_by_name_end_bit_for_bit_as_uninterrupted(tmp_path: Path) -> None:
+    whole = Training(tmp_path / "whole", 5).run()
+    Training(tmp_path / "parts", 3).run()
+    resumed = Training(tmp_path / "parts", 5, resume=True).run()
+    for file in ("last.pt", "model.pt"):
+        one, two = (torch.load(tmp_path / run / file, weights_only=True) for run in ("whole", "parts"))
+        assert plain(one) == plain(two)
+    assert list(one) == ["weight", "bias"]
+    assert resumed.rates() == whole.rates()
+
+
+def test_a_resumed_training_takes_rates_and_schedules_from_its_config(tmp_path: Path) -> None:
+    Training(tmp_path, 2).run()
+    resumed = Training(tmp_path, 3, resume=True, learning_rate=0.01).run()
+    assert resumed.rates() == Training(tmp_path / "other", 3, learning_rate=0.01).run().rates()
+
+
+def test_model_is_the_evaluated_network_of_the_best_epoch(tmp_path: Path) -> None:
+    Training(tmp_path / "two", 2).run()
+    Training(tmp_path, 4, scores=[1.0, 3.0, 2.0, 2.5]).run()
+    best, last = read_checkpoint(tmp_path / "model.pt"), read_checkpoint(tmp_path / "last.pt")
+    assert plain(best) == plain(read_checkpoint(tmp_path / "two" / "last.pt")["networks"]["generator"])
+    assert (last["best_metric"], last["best_metric_epoch"], last["validations_without_gain"]) == (3.0, 2, 2)
+    loaded = load_weights(nn.Linear(2, 2), tmp_path / "last.pt")  # takes the evaluated one of the two
+    assert plain(loaded.state_dict()) == plain(last["networks"]["generator"])
+
+
+def test_only_validations_without_gain_count_for_early_stopping(tmp_path: Path) -> None:
+    none = math.nan
+    scores = [2.0, none, 1.0, none, none, 1.5, none, none]
+    assert Training(tmp_path, 8, scores=scores, patience=2).run().trainer.state.epoch == 6
+    assert Training(tmp_path, 8, scores=scores, patience=None).run().trainer.state.epoch == 8
+    Training(tmp_path, 4, scores=scores, patience=2).run()
+    assert Training(tmp_path, 8, scores=scores, patience=2, resume=True).run().trainer.state.epoch == 6
+
+
+def test_a_file_from_before_networks_had_names_is_resumed(tmp_path: Path) -> None:
+    whole = Training(tmp_path / "whole", 4, names=("network",)).run()
+    Training(tmp_path / "parts", 2, names=("network",)).run()
+    saved = read_checkpoint(tmp_path / "parts" / "last.pt")
+    del saved["evaluated"]
+    for old, new in (
+        ("network", "networks"),
+        ("optimizer", "optimizers"),
+        ("schedule_position", "schedule_positions"),
+    ):
+        saved[old] = saved.pop(new)["network"]
+    save_checkpoint(saved, tmp_path / "parts" / "last.pt")
+    loaded = load_weights(nn.Linear(2, 2), tmp_path / "parts" / "last.pt")
+    assert plain(loaded.state_dict()) == plain(saved["network"])
+    resumed = Training(tmp_path / "parts", 4, names=("network",), resume=True).run()
+    assert plain(resumed.networks["network"].state_dict()) == plain(whole.networks["network"].state_dict())
+    assert resumed.rates() == whole.rates()
+
+
+def test_weights_that_are_not_finite_are_not_written_and_their_network_is_named(tmp_path: Path) -> None:
+    training = Training(tmp_path, 3)
+
+    def spoil(engine: Engine) -> None:
+        nn.init.constant_(training.networks["discriminator"].bias, math.inf)
+
+    training.trainer.add_event_handler(Events.ITERATION_COMPLETED(once=2 * STEPS), spoil)
+    with pytest.raises(InputError, match="weights of the discriminator are not finite after epoch 2"):
+        training.run()
+    assert read_checkpoint(tmp_path / "last.pt")["epoch"] == 1
+
+
+def test_a_state_of_other_networks_is_refused(tmp_path: Path) -> None:
+    Training(tmp_path, 2, names=("network",)).run()
+    with pytest.raises(InputError, match=r"last\.pt: not a checkpoint of this training \('generator'\)"):
+        Training(tmp_path, 3, resume=True).run()
+    saved = read_checkpoint(tmp_path / "last.pt")
+    saved["optimizers"]["network"]["param_groups"] *= 2
+    save_checkpoint(saved, tmp_path / "last.pt")
+    with pytest.raises(InputError, match="parameter groups"):
+        Training(tmp_path, 3, names=("network",), resume=True).run()
+
+
+def test_wrong_use(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="evaluated is 'network'; name the network to evaluate: generator, disc"):
+        Training(tmp_path, 2, evaluated="network")
+    with pytest.raises(UsageError, match="evaluated is None"):
+        Training(tmp_path, 2, evaluated=None)
+    with pytest.raises(UsageError, match="patience is 0"):
+        Training(tmp_path, 2, patience=0)
+    with pytest.raises(UsageError, match="max_epochs is 0"):
+        Training(tmp_path, 0)
+    with pytest.raises(MissingFileError, match="no run to resume"):
+        Training(tmp_path, 2, resume=True)
