@@ -1,4 +1,4 @@
-"""An evaluator for whole scans, one a batch."""
+"""An evaluator for whole scans, one after the other."""
 
 from __future__ import annotations
 
@@ -23,18 +23,23 @@ logger = logging.getLogger(__name__)
 class ScanEvaluator(SupervisedEvaluator):
     """Apply a network to one whole scan at a time.
 
-    As MONAI's `SupervisedEvaluator`, and: `engine.state.seconds` is how long the network took for the scan; a
-    prediction that is larger than its target, where the scale does not divide the size, is cropped to it; with
+    Scans differ in size and carry metadata of their own, so they are never collated: the loader has `batch_size=None`
+    and gives items {"image" or "label": `(frames, *spatial)`, ...}, as `LoadScand` makes them. `prepare_batch` and the
+    inferer see a batch of one, `(1, frames, *spatial)`. Postprocessing and handlers see items again:
+    `engine.state.batch` and `engine.state.output` are lists of one dictionary, as MONAI's engines leave them.
+
+    As MONAI's `SupervisedEvaluator` in all else, and: `engine.state.seconds` is how long the network took for the scan;
+    a prediction that is larger than its target, where the scale does not divide the size, is cropped to it; with
     `skip_failures` a scan that cannot be read, treated or written is reported and the others go on, and at the end the
     run fails with the list of them. A scan that could not be read comes from the loader as {"error": message}.
 
     Args:
         skip_failures: go on after an `InputError` that is no `UsageError`.
-        **kwargs: those of MONAI's `SupervisedEvaluator`.
+        **kwargs: those of MONAI's `SupervisedEvaluator`, without `decollate`.
     """
 
     def __init__(self, *, skip_failures: bool = False, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(decollate=False, **kwargs)
         self.failures: list[str] = []
         self.skip_failures = skip_failures
         if skip_failures:
@@ -46,7 +51,7 @@ class ScanEvaluator(SupervisedEvaluator):
             return self._apply(engine, batchdata)
         try:
             if "error" in batchdata:
-                raise InputError(batchdata["error"][0])
+                raise InputError(batchdata["error"])
             return self._apply(engine, batchdata)
         except Exception as error:
             cause = input_error_in(error)
@@ -57,18 +62,20 @@ class ScanEvaluator(SupervisedEvaluator):
             self.failures.append(str(cause))
             return None
 
-    def _apply(self, engine: Any, batchdata: Mapping[str, Any]) -> dict[str, Tensor]:
-        inputs, targets = engine.prepare_batch(batchdata, engine.state.device, engine.non_blocking)
+    def _apply(self, engine: Any, item: Mapping[str, Any]) -> list[dict[str, Any]]:
+        batch = {key: value[None] if isinstance(value, Tensor) else value for key, value in item.items()}
+        inputs, targets = engine.prepare_batch(batch, engine.state.device, engine.non_blocking)
         start = perf_counter()
         with engine.mode(engine.network):
             prediction = engine.inferer(inputs, engine.network)
         if prediction.is_cuda:
             torch.cuda.synchronize(prediction.device)
         engine.state.seconds = perf_counter() - start
-        engine.state.output = {"image": inputs, "pred": prediction}
+        output = {"image": inputs[0], "pred": prediction[0]}
         if targets is not None:
             window = (..., *(slice(n) for n in targets.shape[2:]))
-            engine.state.output |= {"label": targets, "pred": prediction[window]}
+            output |= {"label": targets[0], "pred": prediction[window][0]}
+        engine.state.batch, engine.state.output = [dict(item)], [output]
         engine.fire_event(IterationEvents.FORWARD_COMPLETED)
         engine.fire_event(IterationEvents.MODEL_COMPLETED)
         return engine.state.output

@@ -51,19 +51,15 @@ class EvaluatedItem:
 def evaluated_items(engine: Engine) -> list[EvaluatedItem]:
     """Read output ("image", "label", "pred") and batch ("subject", "mask") of an engine after an iteration.
 
-    Takes both forms: MONAI's list of dictionaries, one an item, and dictionaries of batches. A step that failed, and
-    left no output, has no items.
+    Both are lists of dictionaries, one for each scan, as `ScanEvaluator` and MONAI's engines with `decollate` leave
+    them. A step that failed, and left no output, has no items.
 
     Raises:
         InputError: if a key is missing, or the result is smaller than the target.
     """
     if engine.state.output is None:
         return []
-    outputs = _separate(engine.state.output)
-    batches = _separate(engine.state.batch)
-    if len(batches) != len(outputs):
-        raise InputError(f"the batch has {len(batches)} items, but the engine's output {len(outputs)}")
-    return [_item(output, batch) for output, batch in zip(outputs, batches, strict=True)]
+    return [_item(output, batch) for output, batch in zip(engine.state.output, engine.state.batch, strict=True)]
 
 
 def gather_over_ranks(values: Sequence[T]) -> list[T]:
@@ -73,18 +69,6 @@ def gather_over_ranks(values: Sequence[T]) -> list[T]:
     parts: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(parts, list(values))
     return [value for part in parts for value in part]
-
-
-def _separate(data: Any) -> list[Mapping[str, Any]]:
-    """Give a list of items, from such a list or from a dictionary of batches."""
-    if not isinstance(data, Mapping):
-        return list(data)
-    size = max((len(v) for v in data.values() if isinstance(v, (Tensor, list, tuple))), default=1)
-    return [{key: _part(value, i, size) for key, value in data.items()} for i in range(size)]
-
-
-def _part(value: Any, index: int, size: int) -> Any:
-    return value[index] if isinstance(value, (Tensor, list, tuple)) and len(value) == size else value
 
 
 def _item(output: Mapping[str, Any], batch: Mapping[str, Any]) -> EvaluatedItem:

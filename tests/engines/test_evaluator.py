@@ -4,14 +4,16 @@ from typing import Any
 
 import pytest
 import torch
+from monai.data import Dataset, MetaTensor
 from monai.transforms import Lambdad
 from torch import Tensor, nn
+from torch.utils.data import DataLoader
 
 from custom.arrays.intensity import intensity_scale
 from custom.degradations import AreaMean
 from custom.engines import ScanEvaluator, VolumePair
 from custom.errors import InputError
-from custom.inferers import VolumeSlices
+from custom.inferers import Frames, VolumeSlices
 
 
 class _Repeat(nn.Module):
@@ -34,20 +36,40 @@ def test_slices_follow_the_slice_axis() -> None:
     assert lr.shape == (1, 1, 6, 4, 5)
 
 
-def _evaluator(batches: list[dict[str, Any]], **options: Any) -> ScanEvaluator:
-    return ScanEvaluator(
-        device="cpu", val_data_loader=batches, network=_Repeat(), inferer=VolumeSlices(), decollate=False, **options
-    )
+def _evaluator(scans: list[dict[str, Any]], **options: Any) -> ScanEvaluator:
+    return ScanEvaluator(device="cpu", val_data_loader=scans, network=_Repeat(), inferer=VolumeSlices(), **options)
 
 
 def test_prediction_is_cropped_to_a_target_that_the_scale_does_not_divide() -> None:
-    evaluator = _evaluator(
-        [{"label": torch.rand(1, 1, 18, 21, 3)}], prepare_batch=VolumePair(AreaMean(4, spatial_dims=2))
+    evaluator = _evaluator([{"label": torch.rand(1, 18, 21, 3)}], prepare_batch=VolumePair(AreaMean(4, spatial_dims=2)))
+    evaluator.run()
+    (output,) = evaluator.state.output
+    assert output["pred"].shape == output["label"].shape == (1, 18, 21, 3)
+    assert output["image"].shape == (1, 5, 6, 3)
+    assert evaluator.state.seconds > 0
+
+
+def test_scans_of_any_size_keep_their_metadata() -> None:
+    scans = [
+        {"image": MetaTensor(torch.rand(frames, 4, 5, 2), meta={"number": frames}), "subject": f"s{frames}"}
+        for frames in (1, 3)
+    ]
+    seen = []
+
+    def see(data: dict[str, Any]) -> dict[str, Any]:
+        seen.append((data["subject"], data["image"].meta["number"], data["image"].shape, data["pred"].shape))
+        return data
+
+    network = AreaMean(2, spatial_dims=2).upsampler("linear")
+    evaluator = ScanEvaluator(
+        device="cpu",
+        val_data_loader=DataLoader(Dataset(scans), batch_size=None),
+        network=network,
+        inferer=Frames(inferer=VolumeSlices()),
+        postprocessing=see,
     )
     evaluator.run()
-    assert evaluator.state.output["pred"].shape == (1, 1, 18, 21, 3)
-    assert evaluator.state.output["image"].shape == (1, 1, 5, 6, 3)
-    assert evaluator.state.seconds > 0
+    assert seen == [("s1", 1, (1, 4, 5, 2), (1, 8, 10, 2)), ("s3", 3, (3, 4, 5, 2), (3, 8, 10, 2))]
 
 
 def test_failures_are_collected_and_the_others_go_on() -> None:
@@ -59,9 +81,9 @@ def test_failures_are_collected_and_the_others_go_on() -> None:
         done.append(image.mean().item())
         return image
 
-    batches: list[dict[str, Any]] = [{"image": torch.full((1, 1, 2, 2, 1), float(i))} for i in (1, 2, 3)]
+    scans: list[dict[str, Any]] = [{"image": torch.full((1, 2, 2, 1), float(i))} for i in (1, 2, 3)]
     evaluator = _evaluator(
-        [*batches, {"error": ["four.nii: truncated"]}], skip_failures=True, postprocessing=Lambdad("pred", write)
+        [*scans, {"error": "four.nii: truncated"}], skip_failures=True, postprocessing=Lambdad("pred", write)
     )
     with pytest.raises(InputError, match="2 of 4 inputs failed") as caught:
         evaluator.run()
@@ -71,7 +93,7 @@ def test_failures_are_collected_and_the_others_go_on() -> None:
 
 
 def test_errors_of_the_program_are_not_taken_for_bad_input() -> None:
-    evaluator = _evaluator([{"image": torch.zeros(1, 1, 2, 2, 1)}], skip_failures=True)
+    evaluator = _evaluator([{"image": torch.zeros(1, 2, 2, 1)}], skip_failures=True)
     evaluator.network = nn.Conv2d(3, 1, 1)
     with pytest.raises(RuntimeError, match="channels"):
         evaluator.run()

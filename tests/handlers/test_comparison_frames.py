@@ -8,7 +8,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from monai.data import DataLoader, Dataset, MetaTensor
+from monai.data import Dataset, MetaTensor
+from torch.utils.data import DataLoader
 
 from custom.arrays.intensity import foreground_mask
 from custom.arrays.slices import slices_to_volume, volume_to_slices
@@ -49,7 +50,7 @@ def _evaluate(folder, labels, subjects, handlers=(), **options):
     ]
     evaluator = ScanEvaluator(
         device=torch.device("cpu"),
-        val_data_loader=DataLoader(Dataset(data), batch_size=1),
+        val_data_loader=DataLoader(Dataset(data), batch_size=None),
         prepare_batch=VolumePair(degradation),
         network=degradation.upsampler("linear"),
         inferer=Frames(inferer=VolumeSlices()),
