@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from custom.errors import InputError, MissingFileError, UsageError
-from custom.manifests.pairing import pairing_problems
 from custom.manifests.patterns import FoundFile, fill_fields, find_files
-from custom.manifests.schema import known_manifests, listed, manifest_digest, manifest_folder, read_manifest
+from custom.manifests.schema import known_manifests, manifest_digest, manifest_folder, problem_list, read_manifest
 from custom.manifests.splits import SPLITS, expand_ranges, split_by_field, split_by_fractions, subjects_in_two_splits
+from custom.scans.dicom.headers import is_dicom
 from custom.scans.readers import check_header
 
 __all__ = ["Manifest", "load_manifest", "sample_folder"]
@@ -19,47 +19,38 @@ __all__ = ["Manifest", "load_manifest", "sample_folder"]
 
 @dataclass(frozen=True)
 class Manifest:
-    """A data set that has been found and checked.
+    """A data set whose files were found and checked.
 
     Attributes:
-        name: of the manifest.
-        kind: "volume", "slices", "cine" or "kspace".
-        modality: such as "T1w MRI of the brain".
-        licence: of the data.
-        citation: what to cite.
-        sample: whether it is a demonstration, not a result.
-        digest: sha256 (hexadecimal) of the manifest as canonical JSON.
+        name: the name that the manifest gives itself.
+        digest: the sha256 (hexadecimal) of the manifest as canonical JSON.
         path: the manifest's own file.
-        dataset_dir: where the data are.
-        content: the manifest as read.
-        subjects: for each split its subjects.
+        content: the manifest as read; `data_manifests/schema.json` explains its keys.
+        subjects: the subjects of each split.
     """
 
     name: str
-    kind: str
-    modality: str
-    licence: str
-    citation: str
-    sample: bool
     digest: str
     path: Path
-    dataset_dir: Path
     content: dict[str, Any]
     subjects: dict[str, list[str]]
     _items: dict[str, list[dict[str, Any]]] = field(repr=False)
 
     def items(self, split: str) -> list[dict[str, Any]]:
-        """Return the files of a split, sorted by subject, one dictionary a file (or, for a sample, a slab).
+        """Return the files of a split, sorted by subject.
+
+        Args:
+            split: "train", "validation" or "test".
 
         Returns:
-            Dictionaries with "label" (path; for a pattern that ends in "/" the folder of one DICOM stack), "subject",
-            "mask" (path) where the manifest has masks, "image" (path of the low-resolution picture) where it has
-            those, "slice" and "phase" (numbers from 0) where it says how single frames are numbered, and "slab"
-            ({"axis", "start", "stop"}, fractions of the axis) where the split is by slabs.
+            A dictionary for each file; where the split is by slabs, one for each slab. It holds "label" (the path of
+            the file; for a pattern that ends in "/", of the folder of one DICOM stack) and "subject". It holds "mask"
+            (path) if the manifest has `mask_pattern`, "slice" and "phase" (numbers from 0) if it has `frame_number`,
+            and "slab" ({"axis", "start", "stop"}, fractions of the array axis) if the split is by slabs.
 
         Raises:
-            UsageError: for a split that does not exist.
-            InputError: for a split that the manifest leaves empty.
+            UsageError: if `split` is not the name of a split.
+            InputError: if the manifest gives this split no subject.
         """
         if split not in SPLITS:
             raise UsageError(f"no split is named {split!r}; known are {', '.join(SPLITS)}")
@@ -69,7 +60,7 @@ class Manifest:
 
 
 def sample_folder() -> Path:
-    """Return the folder of the scans that come with this package."""
+    """Return the folder of the sample scans that come with this package."""
     return manifest_folder() / "sample"
 
 
@@ -77,17 +68,18 @@ def load_manifest(data_manifest: str | Path, dataset_dir: str | Path) -> Manifes
     """Read a manifest, find its files, and check everything that can be checked before training.
 
     Args:
-        data_manifest: a name ("ixi"), looked up in `data_manifests` beside the package and in the working directory,
-            or the path of a JSON file.
+        data_manifest: a name such as "ixi", which is looked up in the folders `data_manifests` beside the package and
+            in the working directory; or the path of a JSON file.
         dataset_dir: the folder that the manifest's patterns start from.
 
     Returns:
         The manifest with its files.
 
     Raises:
-        UsageError: for a name that is not known.
-        InputError: one that lists everything that is wrong: keys, subjects in two splits, files that are missing,
-            empty, unreadable or outside `dataset_dir`.
+        UsageError: if no manifest has this name.
+        InputError: if the manifest or its files cannot be used. One message lists all that is wrong: keys, subjects in
+            two splits, and files that are missing, empty, unreadable, outside `dataset_dir`, no ordinary files, or
+            the same for two subjects.
     """
     content, path = read_manifest(data_manifest)
     root = Path(dataset_dir)
@@ -98,30 +90,19 @@ def load_manifest(data_manifest: str | Path, dataset_dir: str | Path) -> Manifes
     split = _split(content["split"], files)
     items: dict[str, list[dict[str, Any]]] = {name: [] for name in SPLITS}
     problems = _subject_problems(content, split, files)
-    owners: dict[Path, str] = {}
+    problems += _shared_files({subject: files.get(subject, []) for name in SPLITS for subject in split[name]})
     for name in SPLITS:
         for subject in split[name]:
             for found in files.get(subject, []):
                 item, wrong = _item(found, root, content)
                 problems += wrong
-                resolved = found.path.resolve()
-                if owners.setdefault(resolved, subject) != subject:
-                    problems.append(f"{found.path}: one file for two subjects, {owners[resolved]} and {subject}")
                 items[name] += _slabs(item, content["split"], name)
-    if not problems and "image_pattern" in content:
-        problems = pairing_problems([item for found in items.values() for item in found], root, content)
     if problems:
-        raise InputError(listed(f"{path} on {root}", list(dict.fromkeys(problems))))
+        raise InputError(problem_list(f"{path} on {root}", list(dict.fromkeys(problems))))
     return Manifest(
         name=content["name"],
-        kind=content["kind"],
-        modality=content["modality"],
-        licence=content["licence"],
-        citation=content["citation"],
-        sample=content.get("sample", False),
         digest=manifest_digest(content),
         path=path,
-        dataset_dir=root,
         content=content,
         subjects=split,
         _items=items,
@@ -134,7 +115,7 @@ def _check_dataset_dir(root: Path, content: dict[str, Any]) -> None:
     if not root.exists():
         raise MissingFileError(f"dataset_dir {root}: no such folder. To get {content['name']}: {source}")
     if not root.is_dir():
-        raise InputError(f"dataset_dir {root}: a file, where a folder is needed")
+        raise InputError(f"dataset_dir {root}: this is not a folder; give the folder that holds the data")
     try:
         empty = next(root.iterdir(), None) is None
     except OSError as err:
@@ -144,7 +125,7 @@ def _check_dataset_dir(root: Path, content: dict[str, Any]) -> None:
 
 
 def _files_by_subject(root: Path, patterns: Sequence[str]) -> dict[str, list[FoundFile]]:
-    """Collect the files of every subject; of the patterns, the first that finds any of the subject counts."""
+    """Collect the files of every subject. For each subject only the first pattern that finds a file counts."""
     files: dict[str, list[FoundFile]] = {}
     for pattern in patterns:
         fresh: dict[str, list[FoundFile]] = {}
@@ -186,11 +167,11 @@ def _split(split: dict[str, Any], files: dict[str, list[FoundFile]]) -> dict[str
 def _subject_problems(
     content: dict[str, Any], split: dict[str, list[str]], files: dict[str, list[FoundFile]]
 ) -> list[str]:
-    """List what is wrong with the split on these files: subjects missing, in two splits, or too few."""
+    """List the subjects that have no file or are in two splits, and the splits that have too few subjects."""
     rule = content["split"]
     if rule["by"] == "slabs":
         if len(files) > 1:
-            return [f"split by slabs is for one subject and there are {len(files)}: {', '.join(list(files)[:5])}"]
+            return [f"a split by slabs needs one subject, but there are {len(files)}: {', '.join(list(files)[:5])}"]
         return []
     problems = [
         f"the subject {subject!r} has files in two splits, {' and '.join(names)}; take it out of one"
@@ -204,47 +185,73 @@ def _subject_problems(
     ]
     if rule["by"] == "fractions":
         problems += [
-            f"split.{name}: no subject is left for it, there are only {len(files)}; add subjects, or split by lists"
+            f"split.{name}: no subject is left, there are only {len(files)}; add subjects, or split by lists"
             for name in SPLITS
             if rule[name] > 0 and not split[name]
         ]
     return problems
 
 
+def _shared_files(files: dict[str, list[FoundFile]]) -> list[str]:
+    """List the files that belong to two subjects, be it under two names (links)."""
+    problems = []
+    owners: dict[tuple[int, int], tuple[str, Path]] = {}
+    for subject, theirs in files.items():
+        for file in (file for found in theirs for file in _scan_files(found.path)):
+            status = file.stat()
+            owner, first = owners.setdefault((status.st_dev, status.st_ino), (subject, file))
+            if owner != subject:
+                problems.append(
+                    f"{file}: the same file for two subjects, {owner} ({first}) and {subject}; leave it to one"
+                )
+    return problems
+
+
+def _scan_files(place: Path) -> list[Path]:
+    """Return a file; of a folder, the DICOM files in it and in its folders."""
+    if place.is_dir():
+        return [file for file in place.rglob("*") if file.is_file() and is_dicom(file)]
+    return [place] if place.is_file() else []
+
+
 def _item(found: FoundFile, root: Path, content: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Make the dictionary of one file, and list what is wrong with it and with the files that belong to it."""
+    """Make the dictionary of one file, and list what is wrong with the file and its mask."""
     item: dict[str, Any] = {"label": str(found.path), "subject": found.subject}
-    for key in ("mask", "image"):
-        if f"{key}_pattern" in content:
-            item[key] = str(root / fill_fields(content[f"{key}_pattern"], found.fields))
+    if "mask_pattern" in content:
+        item["mask"] = str(root / fill_fields(content["mask_pattern"], found.fields))
     problems = []
     rule = content.get("frame_number")
     if rule is not None and rule["field"] in found.fields:
         number = found.fields[rule["field"]]
         if not number.isdecimal() or int(number) < 1:
-            problems.append(f"{found.path}: {number!r} is no frame number; frames are numbered from 1")
+            problems.append(f"{found.path}: {number!r} is not a frame number; frames are numbered from 1")
         else:
             item["slice"], item["phase"] = divmod(int(number) - 1, rule["phases"])
-    for key in ("label", "mask", "image"):
+    for key in ("label", "mask"):
         if key not in item:
             continue
-        file = Path(item[key])
-        outside = [f for f in _with_contents(file) if not f.resolve().is_relative_to(root.resolve())]
-        if outside:
-            problems += [
-                f"{f}: a link that leads out of dataset_dir, to {f.resolve()}; copy it instead" for f in outside
-            ]
-            continue
-        try:
-            check_header(file)
-        except InputError as err:
-            problems.append(str(err))
+        place = Path(item[key])
+        unusable = _unusable_files(place, root.resolve())
+        problems += unusable
+        if not unusable:
+            try:
+                check_header(place)
+            except InputError as err:
+                problems.append(str(err))
     return item, problems
 
 
-def _with_contents(file: Path) -> list[Path]:
-    """Return a file, or a folder and the links in it, which may lead elsewhere."""
-    return [file, *(entry for entry in file.iterdir() if entry.is_symlink())] if file.is_dir() else [file]
+def _unusable_files(place: Path, root: Path) -> list[str]:
+    """List what must not be opened at a file, or in a folder: links that lead out of the data, pipes and devices."""
+    problems = []
+    for file in [place, *(place.rglob("*") if place.is_dir() else ())]:
+        if not file.exists():
+            continue  # reading the header says what is missing
+        if not file.resolve().is_relative_to(root):
+            problems.append(f"{file}: a link that leads out of dataset_dir, to {file.resolve()}; copy it instead")
+        elif not file.is_file() and not file.is_dir():
+            problems.append(f"{file}: a pipe, a socket or a device, where a file is needed; remove it")
+    return problems
 
 
 def _slabs(item: dict[str, Any], split: dict[str, Any], name: str) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
-"""Finding the files of a data set: patterns with fields, below one folder, never outside it.
+"""Patterns with fields, such as "{subject}/anat/{subject}_T1w.nii.gz", which find the files of a data set.
 
-A pattern that ends in "/" names folders, each of which is one scan (a DICOM stack).
+A pattern that ends in "/" finds folders. Each such folder is one scan: a DICOM stack.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ _FIELD = re.compile(r"\{([a-z_]+)(\??)\}")
 
 @dataclass(frozen=True)
 class FoundFile:
-    """A file, or the folder of one scan, that fits a pattern.
+    """A file that fits a pattern, or a folder that holds one scan.
 
     Attributes:
-        path: below the folder that was searched.
-        fields: what the pattern's fields stood for.
+        path: the path, below the folder that was searched.
+        fields: the text that each field of the pattern stands for.
     """
 
     path: Path
@@ -40,17 +40,17 @@ def fields_of(pattern: str) -> set[str]:
 
 
 def fill_fields(pattern: str, fields: dict[str, str]) -> str:
-    """Put values in the place of a pattern's fields."""
+    """Replace each field of a pattern by its text in `fields`."""
     return _FIELD.sub(lambda found: fields[found.group(1)], pattern)
 
 
 def find_files(folder: Path, pattern: str) -> list[FoundFile]:
-    """Find the files (for a pattern that ends in "/": the folders) below a folder that fit a pattern, sorted by path.
+    """Find what fits a pattern below a folder: files, or folders if the pattern ends in "/"; sorted by path.
 
-    A field stands for one or more characters within one name; a field that comes twice is the same both times.
-    {subject} takes as much as it can: in "002_S_0295_78.jpeg", "{subject}_{slice}.jpeg" finds the subject 002_S_0295;
-    {subject?} takes as little: "{subject?}_{slice}.jpeg" would find 002. Hidden files and folders are passed over.
-    Links are not resolved here.
+    A field stands for one or more characters of one name. A field that comes twice stands for the same text both
+    times. {subject} takes as many characters as it can: in "002_S_0295_78.jpeg" the pattern "{subject}_{slice}.jpeg"
+    finds the subject 002_S_0295. {subject?} takes as few as it can: "{subject?}_{slice}.jpeg" finds the subject 002.
+    Hidden files and folders are left out. Links are not resolved.
     """
     folders = pattern.endswith("/")
     pattern = pattern.rstrip("/")
@@ -64,7 +64,7 @@ def find_files(folder: Path, pattern: str) -> list[FoundFile]:
 
 
 def _expression(pattern: str, backreferences: bool) -> str:
-    """Turn a pattern into a regular expression; text between the fields stands for itself."""
+    """Turn a pattern into a regular expression; the text between the fields is matched literally."""
     pieces = []
     end = 0
     seen: set[str] = set()
@@ -85,7 +85,7 @@ def _expression(pattern: str, backreferences: bool) -> str:
 
 
 def _candidates(folder: Path, parts: list[str], folders: bool) -> list[Path]:
-    """Walk down one part of the pattern at a time, so that folders that cannot fit are never listed."""
+    """List what may fit, one part of the pattern after the other, so that other folders are not searched."""
     part, rest = parts[0], parts[1:]
     if not _FIELD.search(part):
         entries = [folder / part] if (folder / part).exists() or (folder / part).is_symlink() else []

@@ -1,4 +1,4 @@
-"""The JSON of a data manifest: where it is found, and whether it says what it has to; no data are looked at."""
+"""The JSON file of a data manifest: finding it and checking it against the schema. The data are not read."""
 
 from __future__ import annotations
 
@@ -10,18 +10,23 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, validators
 from jsonschema.exceptions import ValidationError
 
 from custom.errors import InputError, MissingFileError, UsageError
 from custom.manifests.patterns import fields_of
 from custom.manifests.splits import SPLITS, expand_ranges, subjects_in_two_splits
 
-__all__ = ["known_manifests", "listed", "manifest_digest", "manifest_folder", "read_manifest"]
+__all__ = ["known_manifests", "manifest_digest", "manifest_folder", "problem_list", "read_manifest"]
 
 _LONGEST_LIST = 20
-# Neighbouring slices of one head look alike, so slabs of different splits keep at least this part of the axis apart.
+# The smallest gap between slabs of two splits, as a fraction of the axis: neighbouring slices of one head look alike.
 _SMALLEST_SLAB_GAP = 0.02
+# JSON Schema takes 2.0 for an integer; Python does not take it for an index.
+_Validator = validators.extend(
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
+)
 
 
 def manifest_folder() -> Path:
@@ -30,52 +35,59 @@ def manifest_folder() -> Path:
 
 
 def known_manifests() -> dict[str, Path]:
-    """Return the manifests that can be named: those of this package, then those of the working directory."""
+    """Return the path of each manifest by its name.
+
+    Manifests are sought in `data_manifests` beside this package, then in `data_manifests` in the working directory.
+    """
     known: dict[str, Path] = {}
     for folder in (manifest_folder(), Path.cwd() / "data_manifests"):
         for path in sorted(folder.glob("*.json")):
-            if path.stem != "schema":
+            if path.stem != "schema" and path.is_file():
                 known.setdefault(path.stem, path)
     return known
 
 
 def read_manifest(data_manifest: str | Path) -> tuple[dict[str, Any], Path]:
-    """Read a manifest by name or path and check it against the schema; no data are looked at.
+    """Read a manifest by its name or path and check it against the schema. The data are not read.
 
     Returns:
-        Its content, and the path of its file.
+        The content of the manifest, and the path of its file.
 
     Raises:
-        UsageError: for a name that is not known.
-        MissingFileError: for a path that is not there.
-        InputError: for a file that is not JSON or breaks the schema; every key that is wrong is named.
+        UsageError: if no manifest has this name.
+        MissingFileError: if there is no file at this path.
+        InputError: if the file is not JSON or breaks the schema; the message names every wrong key.
     """
     path = _manifest_path(data_manifest)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_no_key_twice)
-    except (OSError, ValueError) as err:
-        raise InputError(f"{path}: cannot be read as JSON ({err}); mend the manifest") from err
+        content = json.loads(
+            path.read_text(encoding="utf-8"), object_pairs_hook=_no_key_twice, parse_constant=_no_number
+        )
+    except (OSError, ValueError, RecursionError) as err:
+        raise InputError(f"{path}: cannot be read as JSON ({err}); correct the manifest") from err
     schema_path = manifest_folder() / "schema.json"
     if not schema_path.is_file():
-        raise MissingFileError(f"{schema_path}: not there; keep data_manifests beside the package, as in a clone")
+        raise MissingFileError(f"{schema_path}: no such file; keep the folder data_manifests beside the package")
     schema = json.loads(schema_path.read_text(encoding="utf-8"))
-    errors = sorted(Draft202012Validator(schema).iter_errors(content), key=lambda error: error.json_path)
+    errors = sorted(_Validator(schema).iter_errors(content), key=lambda error: error.json_path)
     if errors:
-        raise InputError(listed(f"{path}: breaks the schema of manifests", [_schema_words(error) for error in errors]))
+        raise InputError(
+            problem_list(f"{path}: does not fit the schema of manifests", [_schema_words(error) for error in errors])
+        )
     problems = _contradictions(content)
     if problems:
-        raise InputError(listed(f"{path}: contradicts itself", problems))
+        raise InputError(problem_list(f"{path}: contradicts itself", problems))
     return content, path
 
 
 def manifest_digest(content: dict[str, Any]) -> str:
-    """Return the sha256 (hexadecimal) of a manifest as canonical JSON: sorted keys, no spaces, UTF-8."""
+    """Return the sha256 (hexadecimal) of a manifest as canonical JSON: keys sorted, no spaces, UTF-8."""
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def listed(heading: str, lines: Sequence[str]) -> str:
-    """Make one message of many lines, of which the first 20 are shown and the rest counted."""
+def problem_list(heading: str, lines: Sequence[str]) -> str:
+    """Return one message with a line for each problem: the first 20 are shown, the others are counted."""
     shown = [f"  - {line}" for line in lines[:_LONGEST_LIST]]
     if len(lines) > _LONGEST_LIST:
         shown.append(f"  - and {len(lines) - _LONGEST_LIST} more")
@@ -89,7 +101,7 @@ def _manifest_path(data_manifest: str | Path) -> Path:
         path = Path(words)
         if not path.is_file():
             raise MissingFileError(
-                f"data_manifest {path}: no such file; known names are {', '.join(known_manifests())}"
+                f"data_manifest {path}: no such file; give the path of a file, or one of {', '.join(known_manifests())}"
             )
         return path
     known = known_manifests()
@@ -111,8 +123,12 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
+def _no_number(constant: str) -> None:
+    raise ValueError(f"{constant} is not a number that JSON has")
+
+
 def _schema_words(error: ValidationError) -> str:
-    """Say which key is wrong, with the value received and what is allowed."""
+    """Return a line that names the wrong key, its value, and the values that are allowed."""
     key = error.json_path.removeprefix("$").removeprefix(".") or "the manifest"
     schema = error.schema if isinstance(error.schema, dict) else {}
     if error.validator == "additionalProperties":
@@ -133,13 +149,12 @@ def _schema_words(error: ValidationError) -> str:
 
 
 def _contradictions(content: dict[str, Any]) -> list[str]:
-    """Check what a schema cannot say."""
+    """List what a schema cannot check: keys that contradict each other."""
     problems = []
     common = set.intersection(*(fields_of(pattern) for pattern in content["patterns"]))
-    for key in ("mask_pattern", "image_pattern"):
-        foreign = sorted(fields_of(content.get(key, "{subject}")) - common)
-        if foreign:
-            problems.append(f"{key}: the fields {', '.join(foreign)} are not in every entry of patterns")
+    foreign = sorted(fields_of(content.get("mask_pattern", "{subject}")) - common)
+    if foreign:
+        problems.append(f"mask_pattern: the fields {', '.join(foreign)} are not in every entry of patterns")
     if "frame_number" in content and not any(
         content["frame_number"]["field"] in fields_of(pattern) for pattern in content["patterns"]
     ):

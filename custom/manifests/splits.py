@@ -1,4 +1,4 @@
-"""Splits by subject: lists with ranges, fractions by a random seed, or a field of the path. No subject is in two."""
+"""Splits by subject: by lists with ranges, by fractions and a random seed, or by a field of the path."""
 
 from __future__ import annotations
 
@@ -12,42 +12,51 @@ __all__ = ["SPLITS", "expand_ranges", "split_by_field", "split_by_fractions", "s
 
 SPLITS = ("train", "validation", "test")
 
+# A range may be mistyped: [1-1000000000] would fill the memory.
+_MOST_SUBJECTS, _MOST_DIGITS = 100_000, 18
 _RANGE = re.compile(r"\[(\d+)-(\d+)\]")
 
 
 def expand_ranges(entries: Sequence[str]) -> list[str]:
-    """Expand "sub-[01-16]" to "sub-01" ... "sub-16", zero padding kept; other entries stay as they are.
+    """Expand "sub-[01-16]" to "sub-01" ... "sub-16" and keep the zeros; other entries stay as they are.
 
     Raises:
-        InputError: for a range that runs backwards, or more than one range in an entry.
+        InputError: if a range runs backwards, an entry has two ranges, or the ranges name over 100,000 subjects.
     """
     subjects: list[str] = []
     for entry in entries:
-        ranges = list(_RANGE.finditer(entry))
-        if not ranges:
+        found = _RANGE.search(entry)
+        if found is None:
             subjects.append(entry)
             continue
-        first, last = ranges[0].groups()
-        if len(ranges) > 1 or int(last) < int(first):
-            raise InputError(f"{entry!r} is no range; write it like 'sub-[01-16]', once in an entry and running up")
-        head, tail = entry[: ranges[0].start()], entry[ranges[0].end() :]
-        width = len(first)
-        subjects += [f"{head}{number:0{width}d}{tail}" for number in range(int(first), int(last) + 1)]
+        first, last = found.groups()
+        head, tail = entry[: found.start()], entry[found.end() :]
+        is_long = max(len(first), len(last)) > _MOST_DIGITS
+        if not is_long and (int(last) < int(first) or _RANGE.search(tail)):
+            raise InputError(
+                f"{entry!r} is not a range; write it like 'sub-[01-16]', the lower number first, and one in an entry"
+            )
+        if is_long or len(subjects) + int(last) - int(first) >= _MOST_SUBJECTS:
+            raise InputError(
+                f"{entry[:80]!r} names too many subjects, a split has at most {_MOST_SUBJECTS:,}; "
+                "write only those that the data set has"
+            )
+        subjects += [f"{head}{number:0{len(first)}d}{tail}" for number in range(int(first), int(last) + 1)]
     return subjects
 
 
 def split_by_fractions(
     subjects: Sequence[str], fractions: Mapping[str, float], random_seed: int
 ) -> dict[str, list[str]]:
-    """Deal subjects out by fractions, the same way on every machine.
+    """Divide subjects among splits by fractions; the result is the same on every machine.
 
-    Subjects are put in the order of sha256("<random_seed>:<subject>") and cut there. Sizes are rounded so that they
-    add up (largest remainder), and a fraction above 0 gets at least one subject where there are enough.
+    Subjects are sorted by sha256("<random_seed>:<subject>"), and this list is cut. The sizes are rounded by largest
+    remainder, so that they add up. A fraction above 0 gets at least one subject if there are enough subjects.
 
     Args:
-        subjects: names; their order and repeats do not matter.
-        fractions: name of a split to its part of the whole; they add up to 1.
-        random_seed: another number gives another order.
+        subjects: their names, in any order; a name that comes twice counts once.
+        fractions: for each split its part of the subjects, 0 to 1; the parts add up to 1.
+        random_seed: a whole number; another number gives another order.
 
     Returns:
         For each split its subjects, sorted.
@@ -75,16 +84,17 @@ def split_by_fractions(
 def split_by_field(
     values: Mapping[str, set[str]], choice: Mapping[str, Sequence[str]], validation_fraction: float, random_seed: int
 ) -> dict[str, list[str]]:
-    """Split by a field of the path, such as a folder "train" or "test"; validation comes out of train.
+    """Split by a field of the path, such as the name of a folder, "train" or "test".
 
     Args:
-        values: subject to the values that the field takes in its files.
-        choice: for "train" and "test" (and "validation", if it has a folder), the values that belong to them.
-        validation_fraction: part of the training subjects that go to validation; used where `choice` has none.
-        random_seed: for that part.
+        values: for each subject the values of the field in its files.
+        choice: for "train", "test" and perhaps "validation", the values of the field that belong to the split.
+        validation_fraction: the part of the training subjects, 0 to 1, that goes to validation. It is used only if
+            `choice` has no "validation".
+        random_seed: chooses these subjects.
 
     Returns:
-        For each split its subjects, sorted; a subject that has files in two of them is in both.
+        For each split its subjects, sorted. A subject with files in two splits is in both.
     """
     chosen = {
         name: sorted(subject for subject, found in values.items() if found & set(wanted))
@@ -97,7 +107,7 @@ def split_by_field(
 
 
 def subjects_in_two_splits(split: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """Return the subjects that are in more than one split, with the names of the splits."""
+    """Return the subjects that are in more than one split, each with the names of its splits."""
     owners: dict[str, list[str]] = {}
     for name, subjects in split.items():
         for subject in dict.fromkeys(subjects):

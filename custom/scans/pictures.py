@@ -11,7 +11,7 @@ from PIL import Image
 from custom.errors import InputError
 from custom.scans.scan import StoredScan, check_shape
 
-__all__ = ["PICTURE_SUFFIXES", "check_picture_header", "picture_size", "read_picture", "write_picture"]
+__all__ = ["PICTURE_SUFFIXES", "check_picture_header", "read_picture", "write_picture"]
 
 logger = logging.getLogger(__name__)
 
@@ -32,19 +32,6 @@ def check_picture_header(path: Path) -> None:
         with Image.open(path, formats=_FORMATS):
             pass
     except Exception as err:  # Pillow's parsers raise a dozen unrelated types for a broken file
-        raise _unreadable(path, err) from err
-
-
-def picture_size(path: Path) -> tuple[int, int]:
-    """Return rows and columns of a PNG or JPEG file from its header.
-
-    Raises:
-        InputError: for a file that is something else.
-    """
-    try:
-        with Image.open(path, formats=_FORMATS) as picture:
-            return picture.height, picture.width
-    except Exception as err:  # see check_picture_header
         raise _unreadable(path, err) from err
 
 

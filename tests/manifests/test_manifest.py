@@ -33,7 +33,7 @@ def test_frame_numbers_have_to_be_numbers(tmp_path: Path) -> None:
     items = load_manifest(path, folder).items("test")
     assert [(item["slice"], item["phase"]) for item in items] == [(0, 0), (1, 0)]
     save_pictures(folder / "a" / "IM-0000.jpg", folder / "b" / "IM-x.jpg")
-    with pytest.raises(InputError, match=r"2 problems\n.*IM-0000.jpg: '0000' is no frame number.*\n.*'x' is no frame"):
+    with pytest.raises(InputError, match=r"2 problems\n.*IM-0000.jpg: '0000' is not a frame number.*\n.*'x' is not a"):
         load_manifest(path, folder)
 
 
@@ -71,7 +71,7 @@ def test_unknown_name_is_wrong_use_and_gets_a_hint() -> None:
         load_manifest("sample_brain", sample_folder())
     with pytest.raises(UsageError, match="'schema': unknown"):
         load_manifest("schema", sample_folder())
-    with pytest.raises(MissingFileError, match=r"gone/mine\.json: no such file; known names are"):
+    with pytest.raises(MissingFileError, match=r"gone/mine\.json: no such file; give the path of a file, or one of"):
         load_manifest("gone/mine.json", sample_folder())
 
 
@@ -144,11 +144,6 @@ WRONG: dict[str, tuple[Change, str]] = {
         lambda m: m.update(frame_number={"field": "subject", "phases": 1}),
         "frame_number.phases: 1 is not allowed .*at least 2",
     ),
-    "image field": (
-        lambda m: m.update(image_pattern="{subject}_{visit}.png"),
-        "image_pattern: the fields visit are not",
-    ),
-    "image kind": (lambda m: m.update(image_pattern="{subject}.nii"), "image_pattern: .*a .png, .jpg or .jpeg file"),
     "mask field": (lambda m: m.update(mask_pattern="{subject}_{visit}.nii"), "mask_pattern: the fields visit are not"),
     "by": (lambda m: m["split"].update(by="luck"), "split.by: .*one of 'list', 'fractions', 'field', 'slabs'"),
     "no split": (lambda m: m.update(split={}), "split: 'by' is missing"),
@@ -159,7 +154,19 @@ WRONG: dict[str, tuple[Change, str]] = {
     ),
     "no names": (lambda m: m["split"].update(train="a"), 'split.train: "a" is not allowed .*a list of subjects'),
     "twice": (lambda m: m["split"].update(test=["a", "d"]), "the subject 'a' is in two splits, train and test"),
-    "range": (lambda m: m["split"].update(test=["s[9-3]"]), r"'s\[9-3\]' is no range"),
+    "range": (lambda m: m["split"].update(test=["s[9-3]"]), r"'s\[9-3\]' is not a range"),
+    "endless range": (
+        lambda m: m["split"].update(test=["sub-[1-1000000000]"]),
+        r"split: 'sub-\[1-1000000000\]' names too many subjects, a split has at most 100,000",
+    ),
+    "long name": (
+        lambda m: m["split"].update(test=["x" * 10_000 + "[1-9]"]),
+        r"split.test\[0\]: \"x{100,120} is not allowed .*at most 255 characters",
+    ),
+    "half axis": (
+        lambda m: m.update(sample=True, split=_slab_split([0.0, 0.5], [0.6, 0.7], [0.8, 1.0]) | {"axis": 2.0}),
+        "split.axis: 2.0 is not allowed .*array axis",
+    ),
     "sum": (
         lambda m: m.update(split={"by": "fractions", "train": 0.7, "validation": 0.2, "test": 0.2, "random_seed": 0}),
         "split: the fractions add up to 1.1",
@@ -235,6 +242,8 @@ def test_all_wrong_keys_are_named_at_once(tmp_path: Path, data: Path) -> None:
         ("{'name': 1}", "cannot be read as JSON"),
         ('{"name": "a", "name": "b"}', "the key 'name' is there twice"),
         ("[]", "is not allowed .type object"),
+        ("[" * 100_000, "cannot be read as JSON"),
+        ('{"train": NaN}', "NaN is not a number"),
         ("\xff\xfe", "cannot be read as JSON|not allowed"),
     ],
 )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import os
+import socket
 from pathlib import Path
 
 import pytest
 from manifest_files import GOOD, save_manifest, save_nifti
 
-from custom.errors import InputError, MissingFileError
+from custom.errors import InputError, MissingFileError, UsageError
 from custom.manifests.manifest import load_manifest
 
 
@@ -19,7 +21,7 @@ def test_missing_and_empty_dataset_dir_are_said_first(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"dataset_dir .*empty: the folder is empty. To get mine: It is mine\."):
         load_manifest(path, tmp_path / "empty")
-    with pytest.raises(InputError, match="a file, where a folder is needed"):
+    with pytest.raises(InputError, match="is not a folder; give the folder that holds the data"):
         load_manifest(path, path)
 
 
@@ -43,7 +45,7 @@ def test_everything_wrong_is_listed_in_one_error(tmp_path: Path, data: Path) -> 
     (data / "a.nii").write_bytes(b"")
     (data / "b.nii").write_text("not an image at all")
     (data / "c.nii").unlink()
-    (data / "c.nii").symlink_to(tmp_path / "nowhere.nii")
+    (data / "c.nii").symlink_to(data / "c.nii")
     outside = tmp_path / "outside.nii"
     save_nifti(outside)
     (data / "e.nii").symlink_to(outside)
@@ -53,7 +55,7 @@ def test_everything_wrong_is_listed_in_one_error(tmp_path: Path, data: Path) -> 
     assert "6 problems" in message
     assert "a.nii: the file is empty" in message
     assert "b.nii: cannot be read as NIfTI" in message
-    assert "c.nii: a link that leads out of dataset_dir" in message
+    assert "c.nii: a link to a file that is not there" in message
     assert "e.nii: a link that leads out of dataset_dir" in message
     assert "f: no file of this subject (test) fits {subject}.nii" in message
     assert "[gone]: no file of this subject" in message
@@ -83,13 +85,57 @@ def test_link_inside_is_followed_but_one_file_has_one_subject(tmp_path: Path, da
     load_manifest(save_manifest(tmp_path, GOOD), data)
     (data / "c.nii").unlink()
     (data / "c.nii").symlink_to(data / "store" / "d.nii")
-    with pytest.raises(InputError, match=r"d\.nii: one file for two subjects, c and d"):
+    with pytest.raises(InputError, match=r"d\.nii: the same file for two subjects, c \(.*c\.nii\) and d; leave"):
         load_manifest(save_manifest(tmp_path, GOOD), data)
+    (data / "c.nii").unlink()
+    (data / "c.nii").hardlink_to(data / "store" / "d.nii")
+    with pytest.raises(InputError, match=r"d\.nii: the same file for two subjects, c"):
+        load_manifest(save_manifest(tmp_path, GOOD), data)
+
+
+def test_one_name_that_two_patterns_read_as_two_subjects(tmp_path: Path) -> None:
+    save_nifti(tmp_path / "a_b.nii")
+    content = copy.deepcopy(GOOD) | {"patterns": ["{subject}_{x}.nii", "{x}_{subject}.nii"]}
+    content["split"] |= {"train": ["a"], "validation": [], "test": ["b"]}
+    with pytest.raises(InputError, match=r"a_b\.nii: the same file for two subjects, a .* and b"):
+        load_manifest(save_manifest(tmp_path, content), tmp_path)
+
+
+def test_pipes_and_sockets_are_refused_before_they_are_opened(
+    tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (data / "a.nii").unlink()
+    os.mkfifo(data / "a.nii")
+    (data / "b.nii").unlink()
+    monkeypatch.chdir(data)  # the path of a socket is short
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("b.nii")
+        with pytest.raises(InputError, match=r"2 problems\n.*a\.nii: a pipe, a socket or a device.*\n.*b\.nii: a pipe"):
+            load_manifest(save_manifest(tmp_path, GOOD), data)
+
+
+def test_a_pipe_in_the_folder_of_a_stack_is_refused(tmp_path: Path) -> None:
+    for subject in "abcd":
+        (tmp_path / "dicom" / subject).mkdir(parents=True)
+    os.mkfifo(tmp_path / "dicom" / "c" / "1.dcm")
+    content = copy.deepcopy(GOOD) | {"patterns": ["dicom/{subject}/"]}
+    with pytest.raises(InputError, match=r"c/1\.dcm: a pipe, a socket or a device, where a file is needed"):
+        load_manifest(save_manifest(tmp_path, content), tmp_path)
+
+
+def test_a_pipe_is_not_a_manifest(tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data_manifests").mkdir()
+    os.mkfifo(tmp_path / "data_manifests" / "mine.json")
+    with pytest.raises(MissingFileError, match=r"mine\.json: no such file"):
+        load_manifest(tmp_path / "data_manifests" / "mine.json", data)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="'mine': unknown"):
+        load_manifest("mine", data)
 
 
 def test_too_few_subjects_for_the_fractions(tmp_path: Path) -> None:
     save_nifti(tmp_path / "a.nii", tmp_path / "b.nii")
-    with pytest.raises(InputError, match=r"split\.(validation|test): no subject is left for it, there are only 2"):
+    with pytest.raises(InputError, match=r"split\.(validation|test): no subject is left, there are only 2"):
         load_manifest("nifti_folder", tmp_path)
 
 
@@ -98,5 +144,5 @@ def test_slabs_are_for_one_subject(tmp_path: Path, data: Path) -> None:
         "sample": True,
         "split": {"by": "slabs", "axis": 2, "train": [[0.0, 0.5]], "validation": [[0.6, 0.7]], "test": [[0.8, 1.0]]},
     }
-    with pytest.raises(InputError, match="split by slabs is for one subject and there are 4: a, b, c, d"):
+    with pytest.raises(InputError, match="a split by slabs needs one subject, but there are 4: a, b, c, d"):
         load_manifest(save_manifest(tmp_path, content), data)

@@ -70,8 +70,22 @@ def test_ranges_keep_their_zeros() -> None:
 
 @pytest.mark.parametrize("entry", ["sub-[09-03]", "a[1-2]b[3-4]"])
 def test_ranges_that_are_none_are_refused(entry: str) -> None:
-    with pytest.raises(InputError, match="is no range"):
+    with pytest.raises(InputError, match="is not a range"):
         expand_ranges([entry])
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [["sub-[1-1000000000]"], ["a[1-100001]"], ["a[1-60000]", "b[1-60000]"], ["a[1-" + "9" * 5000 + "]"]],
+)
+def test_more_subjects_than_any_data_set_has_are_refused(entries: list[str]) -> None:
+    with pytest.raises(InputError, match="names too many subjects, a split has at most 100,000"):
+        expand_ranges(entries)
+
+
+def test_as_many_subjects_as_are_allowed() -> None:
+    subjects = expand_ranges(["a[000001-099999]", "b[7-7]"])
+    assert (len(subjects), subjects[0], subjects[-1]) == (100_000, "a000001", "b7")
 
 
 def test_field_takes_whole_subjects_out_of_train_for_validation() -> None:

@@ -118,6 +118,6 @@ def test_manifest_of_the_sample_splits_by_subject(
 ) -> None:
     monkeypatch.setattr("custom.manifests.manifest.check_header", lambda path: None)
     manifest = load_manifest("sample_cardiac_cine", synthetic_cine_folder(tmp_path))
-    assert manifest.sample
+    assert manifest.content["sample"]
     assert [len(manifest.items(name)) for name in SPLITS] == [3, 1, 2]
     assert sorted(subject for name in SPLITS for subject in manifest.subjects[name]) == list(SYNTHETIC_SUBJECTS)
