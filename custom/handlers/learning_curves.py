@@ -30,32 +30,27 @@ _INK, _BLUE, _ORANGE = "#333333", "#1f5a99", "#c2571a"
 class LearningCurves:
     """Write `curves.csv` and `curves.png` to `output_dir` while training.
 
-    A row of the table is an epoch: `epoch`, the trainer's scalar `state.metrics` (`loss`, `learning_rate`, ...), the
-    validator's as `validation_<name>` (empty where there was no validation), `seconds`. When a training is resumed,
-    the rows that are there are kept up to the epoch from which it goes on; later ones are dropped.
+    A row of the table is an epoch: `epoch`, the trainer's scalar `state.metrics` (`loss`, those that have names as
+    `loss_<name>`, `learning_rate`, ...), the validator's as `validation_<name>` (empty where there was no validation),
+    `seconds`. When a training is resumed, the rows that are there are kept up to the epoch from which it goes on;
+    later ones are dropped.
 
-    The picture is drawn after the first epoch, then at most every `png_interval_s` seconds, and at the end,
-    which may be an error.
+    The picture shows the losses and the validator's PSNR, else its first metric. It is drawn after the first epoch,
+    then at most every `png_interval_s` seconds, and at the end, which may be an error.
 
     Args:
         output_dir: folder of the two files.
         validator: the engine whose metrics are taken; None: no validation.
-        metric: the validation metric to draw, if it is there; else the validator's first.
+
+    Attributes:
         png_interval_s: shortest time between two drawings, in seconds.
     """
 
-    def __init__(
-        self,
-        output_dir: str | Path,
-        validator: Engine | None = None,
-        metric: str = "psnr",
-        png_interval_s: float = 30.0,
-    ) -> None:
+    def __init__(self, output_dir: str | Path, validator: Engine | None = None) -> None:
         self.csv_path = Path(output_dir) / "curves.csv"
         self.png_path = Path(output_dir) / "curves.png"
         self.validator = validator
-        self.metric = metric
-        self.png_interval_s = png_interval_s
+        self.png_interval_s = 30.0
         self._rows: list[dict[str, float]] | None = None
         self._drawn_at = -math.inf
         self._is_drawn = False
@@ -102,16 +97,17 @@ class LearningCurves:
         if self._is_drawn or not self._rows:
             return
         names = [name for row in self._rows for name in row if name.startswith(_VALIDATION)]
-        name = _VALIDATION + self.metric if _VALIDATION + self.metric in names else next(iter(names), None)
+        name = _VALIDATION + "psnr" if _VALIDATION + "psnr" in names else next(iter(names), None)
         # Margins of a fixed size: matplotlib's own layout draws everything twice.
         width = 9.0 if name else 4.8
         figure = Figure(figsize=(width, 3.4), dpi=110)
         figure.subplots_adjust(left=0.55 / width, right=1 - 0.1 / width, bottom=0.15, top=0.91, wspace=0.2)
         panels = figure.subplots(1, 2 if name else 1, squeeze=False)[0]
-        _plot(panels[0], self._rows, "loss", "training loss", _BLUE)
+        parts = sorted({name for row in self._rows for name in row if name.startswith("loss_")})
+        _plot(panels[0], self._rows, ["loss", *parts], "training loss", _BLUE)
         if name:
             short = name.removeprefix(_VALIDATION)
-            _plot(panels[1], self._rows, name, f"validation {_TITLES.get(short, short)}", _ORANGE)
+            _plot(panels[1], self._rows, [name], f"validation {_TITLES.get(short, short)}", _ORANGE)
         picture = io.BytesIO()
         figure.savefig(picture, format="png")
         replace_file(self.png_path, picture.getvalue())
@@ -144,13 +140,27 @@ def _read_rows(path: Path) -> list[dict[str, float]]:
     return rows
 
 
-def _plot(axes: Axes, rows: list[dict[str, float]], name: str, title: str, colour: str) -> None:
-    points = [(row["epoch"], row[name]) for row in rows if math.isfinite(row.get(name, math.nan))]
-    epochs, values = [epoch for epoch, _ in points], [value for _, value in points]
-    axes.plot(epochs, values, color=colour, linewidth=1.6, marker="o" if len(points) <= 25 else "", markersize=3.5)
+def _plot(axes: Axes, rows: list[dict[str, float]], names: list[str], title: str, colour: str) -> None:
+    """Draw the first of the columns as the main curve, the others as thin ones with a legend."""
+    curves = {n: [(row["epoch"], row[n]) for row in rows if math.isfinite(row.get(n, math.nan))] for n in names}
+    for name, points in curves.items():
+        main = name == names[0]
+        axes.plot(
+            [epoch for epoch, _ in points],
+            [value for _, value in points],
+            color=colour if main else None,
+            linewidth=1.6 if main else 0.9,
+            marker="o" if main and len(points) <= 25 else "",
+            markersize=3.5,
+            label="loss" if main else name.removeprefix("loss_"),
+        )
+    if len(names) > 1:
+        axes.legend(fontsize=8, frameon=False)
+    values = [value for points in curves.values() for _, value in points]
     if values and min(values) > 0 and max(values) > 10 * min(values):
         axes.set_yscale("log")
-    if points and name in (_VALIDATION + "psnr", _VALIDATION + "ssim"):  # of which more is better
+    points = curves[names[0]]
+    if points and names[0] in (_VALIDATION + "psnr", _VALIDATION + "ssim"):  # of which more is better
         best_epoch, best = max(points, key=lambda point: point[1])
         axes.axhline(best, color=colour, linewidth=0.7, linestyle=":")
         title += f", best {best:.4g} in epoch {best_epoch:.0f}"

@@ -76,7 +76,7 @@ class Progress:
             return
         self._tqdm.update()
         if self.description is None and time.monotonic() - self._last_reading > _SECONDS_BETWEEN_READINGS:
-            loss = float(engine.state.epoch_loss_sum) / engine.state.epoch_loss_count
+            loss = float(engine.state.epoch_losses["loss"]) / engine.state.epoch_loss_count
             self._tqdm.set_postfix_str(f"loss {loss:.4g}", refresh=False)
             self._last_reading = time.monotonic()
 

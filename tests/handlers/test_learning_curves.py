@@ -1,4 +1,4 @@
-"""The table and the picture of a training's epochs, and the figures they rest on."""
+"""The table and the picture of a training's epochs."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from PIL import Image
 
 from custom.errors import InputError
 from custom.handlers import learning_curves
-from custom.handlers.epoch_loss import EpochLoss, loss_of
 from custom.handlers.learning_curves import LearningCurves
+from custom.losses import WeightedSum
 
 
 def read(folder: Path) -> list[dict[str, str]]:
@@ -32,42 +32,6 @@ def resume_at(epoch: int) -> Callable[[Engine], None]:
         engine.state.iteration = epoch * engine.state.epoch_length
 
     return restore
-
-
-@pytest.mark.parametrize("decollate", [True, False])
-def test_loss_of_an_epoch_is_the_mean_over_its_iterations(make_trainer: Callable[..., Any], decollate: bool) -> None:
-    losses: list[float] = []
-    trainer = make_trainer([EpochLoss(), EpochLoss()], max_epochs=2, decollate=decollate)
-    trainer.add_event_handler(
-        Events.ITERATION_COMPLETED, lambda engine: losses.append(float(loss_of(engine.state.output)))
-    )
-    trainer.run()
-    assert len(losses) == 8
-    assert trainer.state.metrics["loss"] == pytest.approx(np.mean(losses[4:]), rel=1e-6)
-    assert trainer.state.metrics["seconds"] > 0
-
-
-def test_loss_of_an_epoch_is_the_mean_over_all_processes(
-    make_trainer: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def add_another_process(sums: torch.Tensor) -> None:
-        sums += torch.tensor([3.0, 4.0])  # four iterations with losses that sum to 3
-
-    alone = make_trainer([EpochLoss()], max_epochs=1)
-    alone.run()
-    torch.distributed.init_process_group("gloo", f"file://{tmp_path}/store", world_size=1, rank=0)
-    try:
-        monkeypatch.setattr(torch.distributed, "all_reduce", add_another_process)
-        together = make_trainer([EpochLoss()], max_epochs=1)
-        together.run()
-    finally:
-        torch.distributed.destroy_process_group()
-    assert together.state.metrics["loss"] == pytest.approx((4 * alone.state.metrics["loss"] + 3) / 8)
-
-
-def test_an_output_without_loss_is_an_error() -> None:
-    with pytest.raises(KeyError, match=r"no 'loss', only \['pred'\]"):
-        loss_of([{"pred": torch.zeros(1)}])
 
 
 def test_every_epoch_has_a_row_with_the_figures_of_that_epoch(
@@ -91,6 +55,22 @@ def test_every_epoch_has_a_row_with_the_figures_of_that_epoch(
     assert [float(row["learning_rate"]) for row in rows] == pytest.approx([0.1, 0.05, 0.025])
     written = [(float(row["loss"]), float(row["validation_psnr"])) for row in rows]
     assert np.array(written) == pytest.approx(np.array(figures), rel=1e-6)
+
+
+def test_losses_with_names_have_columns_and_lines_of_their_own(
+    make_trainer: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loss = WeightedSum({"l1": torch.nn.L1Loss(), "mse": torch.nn.MSELoss()}, {"l1": 2.0, "mse": 0.5})
+    drawn: list[Figure] = []
+    monkeypatch.setattr(learning_curves, "Figure", lambda **options: drawn.append(Figure(**options)) or drawn[-1])
+    make_trainer([LearningCurves(tmp_path)], 3, loss_function=loss).run()
+    rows = [{name: float(value) for name, value in row.items()} for row in read(tmp_path)]
+    assert list(rows[0]) == ["epoch", "loss", "loss_l1", "loss_mse", "learning_rate", "seconds"]
+    for row in rows:
+        assert row["loss"] == pytest.approx(2 * row["loss_l1"] + 0.5 * row["loss_mse"], rel=1e-5)
+    lines = {line.get_label(): list(line.get_ydata()) for line in drawn[-1].axes[0].get_lines()}
+    assert lines["mse"] == pytest.approx([row["loss_mse"] for row in rows], rel=1e-6)
+    assert set(lines) == {"loss", "l1", "mse"}
 
 
 def test_epochs_without_validation_leave_its_columns_empty(
@@ -149,7 +129,8 @@ def test_the_picture_shows_something_in_each_panel(
 def test_the_picture_is_drawn_at_the_start_and_the_end_but_not_in_between(
     make_trainer: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    curves = LearningCurves(tmp_path, png_interval_s=3600.0)
+    curves = LearningCurves(tmp_path)
+    curves.png_interval_s = 3600.0
     drawn: list[int] = []
     draw = curves._draw
     monkeypatch.setattr(curves, "_draw", lambda: (drawn.append(len(read(tmp_path))), draw()))
@@ -162,12 +143,16 @@ def test_a_picture_of_the_last_epoch_is_not_drawn_again_at_the_end(
 ) -> None:
     pictures: list[Figure] = []
     monkeypatch.setattr(learning_curves, "Figure", lambda **options: pictures.append(Figure(**options)) or pictures[-1])
-    make_trainer([LearningCurves(tmp_path, png_interval_s=0.0)], max_epochs=2).run()
+    curves = LearningCurves(tmp_path)
+    curves.png_interval_s = 0.0
+    make_trainer([curves], max_epochs=2).run()
     assert len(pictures) == 2
 
 
 def test_the_picture_shows_the_last_epoch_before_an_error(make_trainer: Callable[..., Any], tmp_path: Path) -> None:
-    trainer = make_trainer([LearningCurves(tmp_path, png_interval_s=3600.0)], max_epochs=5)
+    curves = LearningCurves(tmp_path)
+    curves.png_interval_s = 3600.0
+    trainer = make_trainer([curves], max_epochs=5)
     after_first: list[bytes] = []
 
     def fail(engine: Engine) -> None:

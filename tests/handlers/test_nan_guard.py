@@ -34,7 +34,7 @@ class BreakingLoss(torch.nn.Module):
 @pytest.mark.parametrize("decollate", [True, False])
 def test_epoch_iteration_and_part_are_named(make_trainer: Callable[..., Any], value: float, decollate: bool) -> None:
     loss = BreakingLoss(at=7, value=value)
-    trainer = make_trainer([NanGuard(loss)], loss_function=loss, decollate=decollate)
+    trainer = make_trainer([NanGuard()], loss_function=loss, decollate=decollate)
     with pytest.raises(
         InputError, match=rf"loss is {value} in epoch 2, iteration 7; .*perceptual = {value}; finite: l1"
     ):
@@ -68,7 +68,9 @@ def test_a_nan_between_two_checks_is_found_before_the_epoch_ends(make_trainer: C
         for parameter in engine.network.parameters():
             torch.nn.init.constant_(parameter, 0.1)
 
-    trainer = make_trainer([NanGuard(loss, interval=100)], loss_function=loss)
+    guard = NanGuard()
+    guard.intervals = {"cpu": 100}
+    trainer = make_trainer([guard], loss_function=loss)
     trainer.add_event_handler(Events.ITERATION_STARTED, restore)
     trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda engine: ends.append(engine.state.epoch))
     with pytest.raises(InputError, match="epoch 1, at iteration 4 or shortly before"):
@@ -90,6 +92,12 @@ def test_an_engine_without_the_events_of_monai_is_guarded_too() -> None:
         engine.run([1.0, math.nan, 1.0])
 
 
-def test_an_interval_below_one_is_refused() -> None:
-    with pytest.raises(InputError, match="interval"):
-        NanGuard(interval=0)
+def test_a_network_whose_loss_is_not_the_first_is_guarded_and_named() -> None:
+    def step(engine: Engine, batch: float) -> dict[str, object]:
+        return {"loss": 0.5, "losses": {"generator": 0.5, "discriminator": batch}}
+
+    engine = Engine(step)
+    NanGuard().attach(engine)
+    engine.logger.disabled = True
+    with pytest.raises(InputError, match=r"iteration 2; parts not finite: discriminator = inf; finite: generator"):
+        engine.run([1.0, math.inf, 1.0])
