@@ -15,7 +15,7 @@ RANK = {
     "memory": 0,
     "storage": 1,
     "kspace": 1,
-    "arrays": 2,
+    "arrays": 1,
     "degradations": 2,
     "networks": 2,
     "losses": 3,

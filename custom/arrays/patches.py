@@ -15,7 +15,12 @@ from torch import Tensor
 from torch.utils.data import Dataset, DistributedSampler
 
 from custom.arrays.intensity import FOREGROUND_THRESHOLD
-from custom.arrays.slices import neighbouring_slices, volume_to_slices
+from custom.arrays.slices import (
+    checked_context_slices,
+    checked_slice_axis,
+    neighbouring_slices,
+    volume_to_slices,
+)
 from custom.errors import InputError, UsageError, input_error_in
 
 __all__ = ["PatchSampler", "RandomPatches"]
@@ -71,13 +76,11 @@ class RandomPatches(Dataset[dict[str, Tensor]]):
         _check_patch_size(patch_size, scale_factor)
         if seed is None:
             raise UsageError("seed is null; patches are drawn by number, so give a whole number")
-        if context_slices % 2 == 0:
-            raise UsageError(f"context_slices is {context_slices}; give an odd number, the middle is the result")
         self.data = data
         self.patch_size = tuple(patch_size)
         self.border = (0,) * len(patch_size) if border is None else tuple(border)
-        self.slice_axis = slice_axis
-        self.context_slices = context_slices
+        self.slice_axis = checked_slice_axis(slice_axis)
+        self.context_slices = checked_context_slices(context_slices)
         self.patches_per_epoch = patches_per_epoch
         self.seed = seed
         self._stacks: list[Tensor] = []

@@ -1,9 +1,15 @@
-"""How a high-resolution image becomes a low-resolution one: operators that know their grid, adjoint and way back."""
+"""How a high-resolution image becomes a low-resolution one: operators that know their grid, adjoint and way back.
+
+`Degradation` is what the rest of the package asks for, `SeparableDegradation` the base of those that are one matrix for
+each axis, and `SliceBySlice` lets a 2D degradation act on volumes.
+"""
 
 from custom.degradations.base import Degradation
 from custom.degradations.grid import Grid
 from custom.degradations.image_domain import AreaMean, BicubicGaussian, Bilinear, GaussianBlur, GaussianDecimation
 from custom.degradations.kspace_crop import KSpaceCrop
+from custom.degradations.separable import SeparableDegradation
+from custom.degradations.slices import SliceBySlice
 from custom.degradations.upsampling import UPSAMPLING_METHODS, PolyphaseUpsampler
 
 __all__ = [
@@ -17,4 +23,6 @@ __all__ = [
     "Grid",
     "KSpaceCrop",
     "PolyphaseUpsampler",
+    "SeparableDegradation",
+    "SliceBySlice",
 ]

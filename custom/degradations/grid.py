@@ -10,7 +10,8 @@ from numbers import Integral
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from custom.errors import InputError
+from custom.arrays.slices import checked_slice_axis
+from custom.errors import InputError, UsageError
 
 __all__ = ["Grid"]
 
@@ -33,11 +34,11 @@ class Grid:
     def __post_init__(self) -> None:
         scale, offset = tuple(self.scale), tuple(float(o) for o in self.offset)
         if len(scale) not in (2, 3) or len(offset) != len(scale):
-            raise InputError(f"Grid(scale={scale}, offset={offset}): give both for the same 2 or 3 axes")
+            raise UsageError(f"Grid(scale={scale}, offset={offset}): give both for the same 2 or 3 axes")
         if any(isinstance(s, bool) or not isinstance(s, Integral) or s < 1 for s in scale):
-            raise InputError(f"Grid: scale={scale} must be whole numbers of at least 1")
+            raise UsageError(f"Grid: scale={scale} must be whole numbers of at least 1")
         if not all(math.isfinite(o) for o in offset):
-            raise InputError(f"Grid: offset={offset} must be finite numbers")
+            raise UsageError(f"Grid: offset={offset} must be finite numbers")
         object.__setattr__(self, "scale", tuple(int(s) for s in scale))
         object.__setattr__(self, "offset", offset)
 
@@ -55,9 +56,29 @@ class Grid:
         """Give the low-resolution shape of a high-resolution one: `ceil(n / scale)` per spatial axis."""
         return tuple(-(-n // s) for n, s in zip(self._checked(shape_hr), self.scale, strict=True))
 
-    def shape_hr(self, shape_lr: Sequence[int]) -> tuple[int, ...]:
-        """Give the full high-resolution shape of a low-resolution one: `scale * n` per spatial axis."""
-        return tuple(n * s for n, s in zip(self._checked(shape_lr), self.scale, strict=True))
+    def shape_hr(self, shape_lr: Sequence[int], size: Sequence[int] | None = None) -> tuple[int, ...]:
+        """Give the high-resolution shape of a low-resolution one.
+
+        Args:
+            shape_lr: per spatial axis.
+            size: a high-resolution shape to check and give back. The last low-resolution voxel of an axis may stand
+                for fewer than `scale` voxels. By default it stands for all: `scale * n` per spatial axis.
+
+        Raises:
+            InputError: the shapes do not belong to each other.
+        """
+        shape_lr = self._checked(shape_lr)
+        full = tuple(n * s for n, s in zip(shape_lr, self.scale, strict=True))
+        if size is None:
+            return full
+        size = tuple(size)
+        if len(size) != self.spatial_dims or self.shape_lr(size) != shape_lr:
+            possible = ", ".join(f"{n - s + 1} to {n}" for n, s in zip(full, self.scale, strict=True))
+            raise InputError(
+                f"size={size} does not belong to a low-resolution shape of {shape_lr} at scale_factor={self.scale}; "
+                f"per axis it may be {possible}"
+            )
+        return size
 
     def affine_lr(self, affine_hr: ArrayLike) -> NDArray[np.float64]:
         """Give the low-resolution affine: `affine_hr @ [[diag(scale), offset], [0, 1]]`.
@@ -90,15 +111,11 @@ class Grid:
             A 3D grid.
 
         Raises:
-            InputError: the grid is 3D already, or there is no such axis.
+            UsageError: the grid is 3D already, or there is no such axis.
         """
         if self.spatial_dims != 2:
-            raise InputError(
-                f"with_slice_axis({axis}): this grid has {self.spatial_dims} axes; only a 2D grid takes a third"
-            )
-        if not -3 <= axis <= 2:
-            raise InputError(f"with_slice_axis({axis}): a volume has the axes 0, 1, 2 (or -3, -2, -1)")
-        axis %= 3
+            raise UsageError(f"a degradation of {self.spatial_dims} axes takes no slice_axis; give it 2 spatial_dims")
+        axis = checked_slice_axis(axis)
         scale, offset = list(self.scale), list(self.offset)
         scale.insert(axis, 1)
         offset.insert(axis, 0.0)

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from custom.degradations.arguments import checked_scale_factor
-from custom.degradations.base import Degradation
 from custom.degradations.grid import Grid
+from custom.degradations.separable import SeparableDegradation
 from custom.kspace import fourier_resample
 
 __all__ = ["KSpaceCrop"]
 
 
-class KSpaceCrop(Degradation):
+class KSpaceCrop(SeparableDegradation):
     """Keep the central 1/s of k-space along each axis: what a scanner with a coarser matrix measures, without noise.
 
     The image is periodic. Intensities are kept (the mean is exact). By a phase ramp the low-resolution voxels lie on

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from custom.degradations.base import Degradation
 from custom.degradations.grid import Grid
+from custom.degradations.separable import SeparableDegradation
 
 __all__ = ["Stencil", "StencilDegradation"]
 
@@ -43,7 +43,7 @@ class Stencil:
         return torch.from_numpy(matrix)
 
 
-class StencilDegradation(Degradation):
+class StencilDegradation(SeparableDegradation):
     """A degradation with one stencil for each axis and symmetric (half-sample) borders.
 
     Args:

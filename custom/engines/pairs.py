@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from custom.arrays.intensity import intensity_scale
-from custom.arrays.slices import slices_to_volume, volume_to_slices
 from custom.degradations import Degradation
 from custom.errors import UsageError
 
@@ -84,23 +83,18 @@ class VolumePair:
     scale, one for all frames, comes from the low-resolution image alone, as at inference; both are divided by it.
 
     Args:
-        degradation: a 2D one acts on the slices of a volume.
-        slice_axis: the array axis along which a volume is sliced for a 2D degradation.
+        degradation: of whole scans; a 2D one within `SliceBySlice`.
     """
 
-    def __init__(self, degradation: Degradation, slice_axis: int = -1) -> None:
+    def __init__(self, degradation: Degradation) -> None:
         self.degradation = degradation
-        self.slice_axis = slice_axis
 
     def __call__(
         self, batchdata: Mapping[str, Tensor], device: torch.device, non_blocking: bool = False, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
         """Make the pair on `device`: low-resolution and high-resolution `(1, frames, *spatial)`."""
         hr = torch.as_tensor(batchdata["label"]).as_subclass(Tensor).to(device, non_blocking=non_blocking)
-        sliced = hr.ndim - 2 > self.degradation.spatial_dims
         with torch.no_grad():
-            lr = self.degradation(volume_to_slices(hr, self.slice_axis) if sliced else hr)
-        if sliced:
-            lr = slices_to_volume(lr, self.slice_axis)
+            lr = self.degradation(hr)
         scale = intensity_scale(lr)
         return lr / scale, hr / scale

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from custom.arrays.slices import slices_to_volume, volume_to_slices
 from custom.degradations import UPSAMPLING_METHODS, Degradation
 from custom.evaluation.summary import Row
 from custom.metrics import LPIPS, checkerboard, consistency, image_metrics, zscore_metrics
@@ -28,10 +27,17 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The figures of each method on one scan, and the images (1, frames, *spatial) that they are of."""
+    """The figures of each method on one scan, and the images that they are of.
+
+    Attributes:
+        rows: one for each method.
+        images: by method, (1, frames, *spatial).
+        slice_axis: along which volumes among them are read as pictures.
+    """
 
     rows: list[Row]
     images: dict[str, Tensor]
+    slice_axis: int
 
 
 @torch.no_grad()
@@ -42,7 +48,6 @@ def compare(
     predictions: Mapping[str, Prediction],
     degradation: Degradation,
     *,
-    slice_axis: int = -1,
     mask: Tensor | None = None,
     crop_border: int | Sequence[int] = 0,
     lpips: LPIPS | None = None,
@@ -51,8 +56,8 @@ def compare(
 ) -> Comparison:
     """Measure the classical methods of a degradation and the results of networks on one scan.
 
-    A 2D degradation acts on the slices of a volume, and SSIM and HFEN are then by slice too; a 3D one on the volume.
-    With several frames (cine phases, echoes) each is treated by itself, and every figure is over all of them together.
+    SSIM and HFEN are by slice where the degradation acts slice by slice, and in 3D where it acts in 3D. With several
+    frames (cine phases, echoes) each is treated by itself, and every figure is over all of them together.
     Memory: the images of all methods, and about 200 MB.
 
     Args:
@@ -60,10 +65,10 @@ def compare(
         lr: (1, frames, *spatial), what the networks were given.
         hr: (1, frames, *spatial), the truth, data range 1.
         predictions: by name; larger ones are cut to the size of `hr`.
-        degradation: what made `lr` of `hr`.
-        slice_axis: the axis of the slices, also those of LPIPS.
+        degradation: what made `lr` of `hr`; a 2D one within `SliceBySlice`.
         mask: the foreground, of each frame or one for all; without it the `_foreground` figures are NaN.
-        crop_border: HR voxels to leave out at each side, the same for all methods; for a 2D degradation in the slice.
+        crop_border: HR voxels to leave out at each side, the same for all methods; where the degradation acts
+            slice by slice, at each side of the slices.
         lpips: the network; without it the figure is NaN.
         zscore: whether to add "psnr_zscore" and "ssim_zscore"; see `custom.metrics.zscore_metrics`.
         lattice: whether to add "checkerboard", of slices enlarged alike along both axes; see
@@ -72,32 +77,30 @@ def compare(
     Returns:
         A row for each of nearest, linear, cubic and zero_filled, and for each prediction.
     """
-    volumes = hr.ndim == 5 and degradation.spatial_dims == 2
-
-    def stacked(image: Tensor) -> Tensor:
-        return volume_to_slices(image, slice_axis) if volumes else image
-
-    low, high = stacked(lr), stacked(hr)
-    foreground = None if mask is None else stacked(mask)
+    label = degradation.independent_images(hr)
+    foreground = None if mask is None else degradation.independent_images(mask)
     rows: list[Row] = []
     images: dict[str, Tensor] = {}
     for method in (*UPSAMPLING_METHODS, *predictions):
         if method in predictions:
             given = predictions[method]
-            image, seconds = stacked(given.image[tuple(slice(n) for n in hr.shape)]).float(), given.seconds
+            image, seconds = given.image[tuple(slice(n) for n in hr.shape)].float(), given.seconds
         else:
-            start = device_clock(low)
-            image = degradation.upsample(low, method, size=high.shape[2:])
-            seconds = device_clock(low) - start
-        figures = image_metrics(image, high, foreground, lpips=lpips, slice_axis=slice_axis, crop_border=crop_border)
-        figures |= {"consistency": consistency(image, low, degradation), "seconds": seconds}
+            start = device_clock(lr)
+            image = degradation.upsample(lr, method, size=hr.shape[2:])
+            seconds = device_clock(lr) - start
+        pred = degradation.independent_images(image)
+        figures = image_metrics(
+            pred, label, foreground, lpips=lpips, slice_axis=degradation.slice_axis, crop_border=crop_border
+        )
+        figures |= {"consistency": consistency(image, lr, degradation), "seconds": seconds}
         if zscore:
-            figures |= zscore_metrics(image, high, crop_border)
+            figures |= zscore_metrics(pred, label, crop_border)
         if lattice:
-            figures["checkerboard"] = _checkerboard(image, high, degradation.scale_factor)
+            figures["checkerboard"] = _checkerboard(pred, label, degradation)
         rows.append({"subject": subject, "method": method, **figures})
-        images[method] = slices_to_volume(image, slice_axis) if volumes else image
-    return Comparison(rows, images)
+        images[method] = image
+    return Comparison(rows, images, degradation.slice_axis)
 
 
 def device_clock(image: Tensor) -> float:
@@ -107,7 +110,8 @@ def device_clock(image: Tensor) -> float:
     return time.perf_counter()
 
 
-def _checkerboard(image: Tensor, label: Tensor, scale: Sequence[int]) -> float:
+def _checkerboard(image: Tensor, label: Tensor, degradation: Degradation) -> float:
     """Measure the lattice of slices, where there is one."""
-    has_one = image.ndim == 4 and len(set(scale)) == 1 and scale[0] > 1
+    scale = degradation.grid_for(image.ndim - 2).scale
+    has_one = len(scale) == 2 and len(set(scale)) == 1 and scale[0] > 1
     return checkerboard(image, label, scale[0]) if has_one else math.nan

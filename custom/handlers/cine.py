@@ -49,13 +49,11 @@ class CineTable:
 
     Args:
         output_dir: where the files go.
-        slice_axis: the array axis along which a 2D network reads a volume.
         threshold: of blood, as a part of the intensity scale, the same in all slices; None finds one for each slice.
     """
 
-    def __init__(self, output_dir: str | Path, slice_axis: int = -1, threshold: float | None = None) -> None:
+    def __init__(self, output_dir: str | Path, threshold: float | None = None) -> None:
         self.output_dir = Path(output_dir)
-        self.slice_axis = slice_axis
         self.threshold = threshold
         self._rows: list[Row] = []
         self._pictures: list[_Cine] = []
@@ -76,7 +74,7 @@ class CineTable:
         for item, comparison in compared_items(engine):
             images = {**comparison.images, TRUTH: item.label}
             if item.label.shape[1] > 1:
-                self._rows += self._measured(item, images)
+                self._rows += self._measured(item, images, comparison.slice_axis)
             elif item.phase is not None:
                 kept = replace(item, image=None, label=item.label.cpu(), pred=item.pred.cpu(), mask=None)
                 self._pictures.append((kept, {method: image.cpu() for method, image in images.items()}))
@@ -100,9 +98,9 @@ class CineTable:
             write_cine(rows, summary, self.output_dir)
             _logger.info("%s\n%s", self.output_dir / "cine.md", cine_markdown(summary))
 
-    def _measured(self, item: EvaluatedItem, images: Mapping[str, Tensor]) -> list[Row]:
-        by_slice = {method: volume_to_slices(image, self.slice_axis) for method, image in images.items()}
-        area, unit = _pixel(item, self.slice_axis)
+    def _measured(self, item: EvaluatedItem, images: Mapping[str, Tensor], slice_axis: int = -1) -> list[Row]:
+        by_slice = {method: volume_to_slices(image, slice_axis) for method, image in images.items()}
+        area, unit = _pixel(item, slice_axis)
         rows = []
         for k, truth in enumerate(by_slice[TRUTH]):
             pool = find_blood_pool(truth, self.threshold)

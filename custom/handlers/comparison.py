@@ -63,8 +63,7 @@ class ComparisonTable:
 
     Args:
         output_dir: where the files go; pictures in `pictures/`.
-        degradation: what made the network's input.
-        slice_axis: the array axis along which a 2D network reads a volume.
+        degradation: what made the network's input; a 2D one within `SliceBySlice`.
         model_name: the name of the network in the tables.
         crop_border: HR voxels to leave out of all figures at each side, the same for all methods.
         lpips_weights: a file for LPIPS; without it the environment variable MRI_SR_LPIPS_WEIGHTS is read.
@@ -83,7 +82,6 @@ class ComparisonTable:
         self,
         output_dir: str | Path,
         degradation: Degradation,
-        slice_axis: int = -1,
         model_name: str = "model",
         crop_border: int | Sequence[int] = 0,
         lpips_weights: str | Path | None = None,
@@ -107,7 +105,6 @@ class ComparisonTable:
             raise UsageError(f"networks: {model_name!r} is the name of the evaluator's own network; choose another")
         self.output_dir = Path(output_dir)
         self.degradation = degradation
-        self.slice_axis = slice_axis
         self.model_name = model_name
         self.crop_border = crop_border
         self.manifest = manifest
@@ -156,7 +153,6 @@ class ComparisonTable:
                 item.label,
                 {self.model_name: Prediction(item.pred, seconds), **self._others(engine, item.image)},
                 self.degradation,
-                slice_axis=self.slice_axis,
                 mask=mask,
                 crop_border=self.crop_border,
                 lpips=self._lpips,
@@ -201,7 +197,7 @@ class ComparisonTable:
             scores=scores,
             mask=mask,
             affine=item.affine,
-            slice_axis=self.slice_axis,
+            slice_axis=comparison.slice_axis,
             title=item.subject,
             zoom=self.zoom,
         )

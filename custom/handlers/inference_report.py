@@ -11,7 +11,6 @@ import torch
 from ignite.engine import Engine, Events
 from torch import Tensor
 
-from custom.arrays.slices import slices_to_volume, volume_to_slices
 from custom.degradations import Degradation
 from custom.evaluation.inference_picture import inference_picture
 from custom.evaluation.pictures import frame_title, picture_name
@@ -32,8 +31,7 @@ class InferenceReport:
 
     Args:
         output_dir: the folder of the results.
-        degradation: that the network was made for.
-        slice_axis: along which a 2D network reads a volume.
+        degradation: that the network was made for; a 2D one within `SliceBySlice`.
         backend: what runs the network, in words.
         enabled: False does nothing, so that a config can switch it.
     """
@@ -42,13 +40,11 @@ class InferenceReport:
         self,
         output_dir: str | Path,
         degradation: Degradation,
-        slice_axis: int = -1,
         backend: str = "torch",
         enabled: bool = True,
     ) -> None:
         self.output_dir = Path(output_dir)
         self.degradation = degradation
-        self.slice_axis = slice_axis
         self.backend = backend
         self.enabled = enabled
         self._lines: list[dict[str, Any]] = []
@@ -69,9 +65,6 @@ class InferenceReport:
         source = str(item["pred"].meta["filename_or_obj"])
         lr, sr = (torch.as_tensor(item[key]).as_subclass(Tensor)[None].float() for key in ("image", "pred"))
         sr = sr / float(batch["image_scale"])
-        sliced = lr.ndim - 2 > self.degradation.spatial_dims
-        if sliced:
-            lr, sr = volume_to_slices(lr, self.slice_axis), volume_to_slices(sr, self.slice_axis)
         figures = {
             "scan": source,
             "result": str(item["pred_path"]),
@@ -86,12 +79,10 @@ class InferenceReport:
             "cubic": self.degradation.upsample(lr, "cubic", size=sr.shape[2:]),
             "result": sr,
         }
-        if sliced:
-            images = {name: slices_to_volume(image, self.slice_axis) for name, image in images.items()}
         known = None if item["pred"].meta.get("kind") == "image" else affine
         title = frame_title(Path(source).name, images["result"])
         picture = inference_picture(
-            {name: image[:, :1] for name, image in images.items()}, known, self.slice_axis, title
+            {name: image[:, :1] for name, image in images.items()}, known, self.degradation.slice_axis, title
         )
         name = Path(str(item["pred_path"])).relative_to(self.output_dir).as_posix()
         replace_file(self.output_dir / "pictures" / picture_name(name.replace("/", "_")), picture)

@@ -31,12 +31,10 @@ class MMode:
 
     Args:
         output_dir: where the pictures go.
-        slice_axis: the array axis along which a 2D network reads a volume.
     """
 
-    def __init__(self, output_dir: str | Path, slice_axis: int = -1) -> None:
+    def __init__(self, output_dir: str | Path) -> None:
         self.output_dir = Path(output_dir)
-        self.slice_axis = slice_axis
         self._drawn: set[str] = set()
 
     def attach(self, engine: Engine) -> None:
@@ -57,17 +55,18 @@ class MMode:
                 self._draw(item, comparison)
 
     def _draw(self, item: EvaluatedItem, comparison: Comparison) -> None:
-        is_volume = item.label.ndim == 5
-        middle = item.label.shape[2:][self.slice_axis] // 2 if is_volume else 0
         images = {TRUTH: item.label, **comparison.images}
-        # The first axis of a volume runs across the picture, as its columns were stored by the scanner.
-        frames = {
-            name: volume_to_slices(image, self.slice_axis)[middle].mT if is_volume else image[0]
+        slices = {
+            name: volume_to_slices(image, comparison.slice_axis)
             for name, image in images.items()
             if name not in _NOT_DRAWN
         }
+        is_volume = item.label.ndim == 5
+        count = len(slices[TRUTH])
+        # The first axis of a volume runs across the picture, as its columns were stored by the scanner.
+        frames = {name: image[count // 2].mT if is_volume else image[0] for name, image in slices.items()}
         name = picture_name(item.subject)
-        where = f", slice {middle + 1} of {item.label.shape[2:][self.slice_axis]}" if is_volume else ""
+        where = f", slice {count // 2 + 1} of {count}" if is_volume else ""
         m_mode_picture(
             self.output_dir / "pictures" / f"{name.removesuffix('.png')}_m_mode.png",
             frames,

@@ -11,7 +11,7 @@ from ignite.exceptions import NotComputableError
 from ignite.metrics import Metric
 from torch import Tensor
 
-from custom.arrays.slices import volume_to_slices
+from custom.degradations import Degradation
 from custom.handlers.items import EvaluatedItem, evaluated_items, gather_over_ranks
 from custom.metrics import psnr, ssim
 
@@ -28,15 +28,11 @@ class SubjectMean(Metric):
     Reads the engine's output ("label", "pred") and batch ("subject"), whether MONAI separated them into items or not.
 
     Args:
-        fn: a figure of (pred, target), both (B, frames, *spatial).
-        spatial_dims: 2 takes volumes as a batch of slices, 3 as they are.
-        slice_axis: the axis of the slices.
+        fn: a figure of (pred, target), both (1, frames, *spatial).
     """
 
-    def __init__(self, fn: Callable[[Tensor, Tensor], float], spatial_dims: int = 2, slice_axis: int = -1) -> None:
+    def __init__(self, fn: Callable[[Tensor, Tensor], float]) -> None:
         self._fn = fn
-        self._spatial_dims = spatial_dims
-        self._slice_axis = slice_axis
         self._values: list[tuple[str, str | None, float]] = []
         super().__init__()
 
@@ -52,10 +48,7 @@ class SubjectMean(Metric):
     def update(self, output: Iterable[EvaluatedItem]) -> None:
         """Add the figure of each item."""
         for item in output:
-            pred, label = item.pred, item.label
-            if self._spatial_dims == 2:
-                pred, label = volume_to_slices(pred, self._slice_axis), volume_to_slices(label, self._slice_axis)
-            self._values.append((item.subject, item.key, self._fn(pred, label)))
+            self._values.append((item.subject, item.key, self._fn(item.pred, item.label)))
 
     def compute(self) -> float:
         """Return the mean over the subjects of all processes.
@@ -78,12 +71,19 @@ class SubjectMean(Metric):
 class SubjectPSNR(SubjectMean):
     """Mean over subjects of the PSNR of their scans, in dB (see `custom.metrics.psnr`)."""
 
-    def __init__(self, spatial_dims: int = 2, slice_axis: int = -1) -> None:
-        super().__init__(psnr, spatial_dims, slice_axis)
+    def __init__(self) -> None:
+        super().__init__(psnr)
 
 
 class SubjectSSIM(SubjectMean):
-    """Mean over subjects of the SSIM of their scans, by slice or in 3D (see `custom.metrics.ssim`)."""
+    """Mean over subjects of the SSIM of their scans (see `custom.metrics.ssim`).
 
-    def __init__(self, spatial_dims: int = 2, slice_axis: int = -1) -> None:
-        super().__init__(ssim, spatial_dims, slice_axis)
+    Args:
+        degradation: of whole scans. SSIM is by slice where it acts slice by slice (`SliceBySlice`), else in 3D.
+    """
+
+    def __init__(self, degradation: Degradation) -> None:
+        def figure(pred: Tensor, target: Tensor) -> float:
+            return ssim(degradation.independent_images(pred), degradation.independent_images(target))
+
+        super().__init__(figure)

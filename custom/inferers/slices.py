@@ -10,7 +10,13 @@ from monai.inferers import Inferer, SimpleInferer
 from torch import Tensor
 from tqdm import tqdm
 
-from custom.arrays.slices import neighbouring_slices, slices_to_volume, volume_to_slices
+from custom.arrays.slices import (
+    checked_context_slices,
+    checked_slice_axis,
+    neighbouring_slices,
+    slices_to_volume,
+    volume_to_slices,
+)
 
 __all__ = ["VolumeSlices"]
 
@@ -18,16 +24,18 @@ __all__ = ["VolumeSlices"]
 class VolumeSlices(Inferer):
     """Read a volume as slices, apply a 2D network to them in batches and put the results together again.
 
-    Volumes are `(1, 1, X, Y, Z)`; single images `(B, 1, H, W)` are slices already. The memory in use is the result and
-    one batch.
+    The memory in use is the result and one batch. `custom.degradations.SliceBySlice` is the same for degradations.
 
     Args:
-        slice_axis: the array axis that is sliced, 0 to 2 or from the end; the last by default.
-        context_slices: how many neighbouring slices the network sees as channels (odd; beyond the ends the last slice
-            is repeated). 1 is the slice alone.
+        slice_axis: the array axis along which the slices follow each other, 0 to 2, or -3 to -1 from the end.
+        context_slices: how many neighbouring slices the network sees as channels, odd; 1 is the slice alone. Beyond
+            the ends of the volume the last slice is repeated.
         pixels: about how many pixels one batch holds; small batches stay in the processor's cache.
         progress: show a bar over the slices of each volume.
         inferer: how one batch of slices is treated; the bare network by default.
+
+    Raises:
+        UsageError: for an axis that a volume does not have, or an even number of context slices.
     """
 
     def __init__(
@@ -38,17 +46,22 @@ class VolumeSlices(Inferer):
         progress: bool = False,
         inferer: Inferer | None = None,
     ) -> None:
-        self.slice_axis = slice_axis
-        self.context_slices = context_slices
+        self.slice_axis = checked_slice_axis(slice_axis)
+        self.context_slices = checked_context_slices(context_slices)
         self.pixels = pixels
         self.progress = progress
         self.inferer = inferer or SimpleInferer()
 
     def __call__(self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
-        """Apply the network to `(1, 1, X, Y, Z)` or `(B, 1, H, W)`."""
-        inputs = torch.as_tensor(inputs)
+        """Apply the network to one frame of a volume, `(1, 1, i, j, k)`, or of pictures, `(B, 1, i, j)`.
+
+        Raises:
+            ValueError: for several volumes, whose slices would be taken for neighbours of each other.
+        """
         is_volume = inputs.ndim == 5
-        slices = volume_to_slices(inputs, self.slice_axis) if is_volume else inputs
+        if is_volume and len(inputs) > 1:
+            raise ValueError(f"inputs has shape {tuple(inputs.shape)}; give one volume, (1, 1, i, j, k)")
+        slices = volume_to_slices(torch.as_tensor(inputs), self.slice_axis)
         count = len(slices)
         batch = max(1, self.pixels // (slices.shape[-2] * slices.shape[-1]))
         result: Tensor | None = None

@@ -9,7 +9,7 @@ import torch
 from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
-from custom.degradations.grid import Grid
+from custom.degradations import Degradation
 from custom.errors import InputError
 from custom.transforms.meta import affine_of, meta_of, with_affine
 
@@ -26,9 +26,7 @@ class SetGridAffined(MapTransform):
     Args:
         keys: keys of results (C, *spatial).
         source: key of the input (C, *spatial), from which affine and metadata come; the identity if it has none.
-        grid: relation of both grids; one of two axes acts on the slices of a volume.
-        slice_axis: spatial axis along which a 2D network reads a volume; not used where the grid has as many axes as
-            the input.
+        degradation: whose grid relates the voxels of both; a 2D one within `SliceBySlice`.
         allow_missing_keys: pass over keys that an item lacks.
     """
 
@@ -37,25 +35,24 @@ class SetGridAffined(MapTransform):
         keys: KeysCollection = "pred",
         source: str = "image",
         *,
-        grid: Grid,
-        slice_axis: int = -1,
+        degradation: Degradation,
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.source = source
-        self.grid = grid
-        self.slice_axis = slice_axis
+        self.degradation = degradation
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Set the affine of every key.
 
         Raises:
-            InputError: where a result's size is not what the grid makes of the input's.
+            InputError: where the degradation does not act on as many axes as the input has, or a result's size is not
+                what the grid makes of the input's.
         """
         result = dict(data)
         source: torch.Tensor = result[self.source]
         size = tuple(source.shape[1:])
-        grid = self.grid.with_slice_axis(self.slice_axis) if len(size) > self.grid.spatial_dims else self.grid
+        grid = self.degradation.grid_for(len(size))
         affine = grid.affine_hr(affine_of(source))
         for key in self.key_iterator(result):
             shape = tuple(result[key].shape[1:])

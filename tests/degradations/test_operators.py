@@ -15,7 +15,7 @@ from monai.data import MetaTensor
 from torch import Tensor
 
 from custom.degradations import AreaMean, BicubicGaussian, Degradation, GaussianBlur, GaussianDecimation, KSpaceCrop
-from custom.errors import InputError
+from custom.errors import InputError, UsageError
 
 Factory = Callable[[tuple[int, ...]], Degradation]
 Scales = st.SearchStrategy[tuple[int, ...]]
@@ -255,7 +255,7 @@ def test_one_number_needs_the_number_of_axes() -> None:
 
 def test_wrong_tensors_are_refused_with_the_shape_or_type_received(factory: Factory) -> None:
     degradation = factory((2, 2))
-    with pytest.raises(InputError, match=r"\(1, 8, 8\).*batch, channel, 2 spatial axes"):
+    with pytest.raises(InputError, match=r"1 spatial axes.*batch, channel, 2 spatial axes"):
         degradation(torch.ones(1, 8, 8))
     with pytest.raises(TypeError, match=r"torch.uint8.*\.float\(\)"):
         degradation(torch.ones(1, 1, 8, 8, dtype=torch.uint8))
@@ -265,5 +265,5 @@ def test_wrong_tensors_are_refused_with_the_shape_or_type_received(factory: Fact
             degradation.adjoint(lr, size=(9, 8))
         with pytest.raises(InputError, match=r"size=\(8,\)"):
             degradation.upsample(lr, "cubic", size=(8,))
-    with pytest.raises(InputError, match=r"method='lanczos'.*nearest"):
+    with pytest.raises(UsageError, match=r"method='lanczos'.*nearest"):
         degradation.upsample(lr, "lanczos")

@@ -180,7 +180,7 @@ def _check(folder: Path, case: Case) -> None:
     assert tuple(scan.shape) == (len(case.points), *case.shape)
     enlarged = degradation.upsample(scan.as_tensor()[None], case.method, size=case.shape_hr)[0]
     # what a network gives: a tensor with the metadata of its input
-    item = SetGridAffined(grid=degradation.grid)({"image": scan, "pred": MetaTensor(enlarged, meta=scan.meta)})
+    item = SetGridAffined(degradation=degradation)({"image": scan, "pred": MetaTensor(enlarged, meta=scan.meta)})
     form = "classic" if case.stored == "classic from enhanced" else "as_input"
     item = SaveScand("pred", folder / "out", dtype="source", dicom_form=form)(item)  # type: ignore[arg-type]
     back = read_scan(item["pred_path"])

@@ -14,7 +14,7 @@ from monai.data import DataLoader, Dataset, MetaTensor
 from monai.engines import SupervisedEvaluator
 
 from custom.arrays.slices import volume_to_slices
-from custom.degradations import UPSAMPLING_METHODS, AreaMean
+from custom.degradations import UPSAMPLING_METHODS, AreaMean, SliceBySlice
 from custom.errors import InputError, UsageError
 from custom.evaluation.comparison import Prediction, compare
 from custom.handlers.comparison import ComparisonTable
@@ -35,24 +35,22 @@ def head(shape=(26, 22, 5), shift=0.0):
     return torch.where(inside, waves, torch.zeros(()))[None]
 
 
-def scale_two(spatial_dims=2):
-    return AreaMean(2, spatial_dims=spatial_dims)
+def scale_two(slice_axis=-1):
+    return SliceBySlice(AreaMean(2, spatial_dims=2), slice_axis)
 
 
 class Doubler(torch.nn.Module):
     """Stands for a network on volumes: cubic, and a little wrong."""
 
     def forward(self, image):
-        degradation = scale_two()
-        slices = degradation.upsample(volume_to_slices(image), "cubic") + 0.01
-        return slices.movedim(0, -1)[None]
+        return scale_two().upsample(image, "cubic") + 0.01
 
 
 def evaluate(folder, heads, subjects, **options):
     degradation = scale_two()
     data = []
     for i, (label, subject) in enumerate(zip(heads, subjects, strict=True)):
-        image = degradation(volume_to_slices(label[None])).movedim(0, -1)
+        image = degradation(label[None])[0]
         label = MetaTensor(label, affine=np.diag([2.0, 2, 3, 1]), meta={"filename_or_obj": f"{i}.nii"})
         data.append({"image": image, "label": label, "subject": subject})
     evaluator = SupervisedEvaluator(
@@ -73,10 +71,10 @@ def rows_in(folder):
 
 def test_each_method_is_measured_by_slice():
     hr = head()[None]
-    degradation = scale_two()
+    degradation = AreaMean(2, spatial_dims=2)
     lr = degradation(volume_to_slices(hr)).movedim(0, -1)[None]
     guess = hr + 0.05 * torch.cos(torch.arange(hr.numel()).reshape(hr.shape).float())
-    found = compare("s", lr, hr, {"model": Prediction(guess, 1.5)}, degradation, mask=hr > 0)
+    found = compare("s", lr, hr, {"model": Prediction(guess, 1.5)}, scale_two(), mask=hr > 0)
     assert [row["method"] for row in found.rows] == [*UPSAMPLING_METHODS, "model"]
     truth, inside = volume_to_slices(hr), volume_to_slices(hr > 0)
     low = volume_to_slices(lr)
@@ -99,11 +97,10 @@ def test_each_method_is_measured_by_slice():
 @pytest.mark.parametrize("slice_axis", [0, 1, -1])
 def test_the_slice_axis_only_turns_the_volume(slice_axis):
     hr = head((24, 20, 4))[None]
-    degradation = scale_two()
-    lr = degradation(volume_to_slices(hr)).movedim(0, -1)[None]
-    straight = compare("s", lr, hr, {}, degradation, mask=hr > 0)
+    lr = scale_two()(hr)
+    straight = compare("s", lr, hr, {}, scale_two(), mask=hr > 0)
     turned = [x.movedim(-1, range(2, 5)[slice_axis]) for x in (lr, hr, hr > 0)]
-    found = compare("s", *turned[:2], {}, degradation, mask=turned[2], slice_axis=slice_axis)
+    found = compare("s", *turned[:2], {}, scale_two(slice_axis), mask=turned[2])
     for row, other in zip(straight.rows, found.rows, strict=True):
         assert {k: v for k, v in row.items() if k != "seconds"} == pytest.approx(
             {k: v for k, v in other.items() if k != "seconds"}, nan_ok=True
@@ -112,9 +109,8 @@ def test_the_slice_axis_only_turns_the_volume(slice_axis):
 
 
 def test_images_and_volumes_of_a_3d_degradation_are_taken_whole():
-    for dims, shape in ((2, (25, 22)), (3, (21, 16, 13))):
+    for degradation, shape in ((scale_two(), (25, 22)), (AreaMean(2, spatial_dims=3), (21, 16, 13))):
         hr = head(shape)[None]
-        degradation = scale_two(dims)
         found = compare("s", degradation(hr), hr, {}, degradation)
         for row in found.rows:
             assert found.images[row["method"]].shape == hr.shape
@@ -124,7 +120,7 @@ def test_images_and_volumes_of_a_3d_degradation_are_taken_whole():
 def test_a_border_is_left_out_for_all_methods():
     hr = head((30, 30, 3))[None]
     degradation = scale_two()
-    lr = degradation(volume_to_slices(hr)).movedim(0, -1)[None]
+    lr = degradation(hr)
     wrong_at_the_rim = hr.clone()
     wrong_at_the_rim[:, :, :3] += 1
     given = {"model": Prediction(wrong_at_the_rim)}

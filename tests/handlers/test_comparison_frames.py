@@ -12,8 +12,8 @@ from monai.data import Dataset, MetaTensor
 from torch.utils.data import DataLoader
 
 from custom.arrays.intensity import foreground_mask
-from custom.arrays.slices import slices_to_volume, volume_to_slices
-from custom.degradations import AreaMean
+from custom.arrays.slices import volume_to_slices
+from custom.degradations import AreaMean, SliceBySlice
 from custom.engines import ScanEvaluator, VolumePair
 from custom.evaluation.comparison import Prediction, compare
 from custom.handlers import comparison as comparison_module
@@ -40,7 +40,7 @@ def _beating(frames: int = 3, shape: tuple[int, ...] = (26, 22, 4), brightness: 
 
 
 def _evaluate(folder, labels, subjects, handlers=(), **options):
-    degradation = AreaMean(2, spatial_dims=2)
+    degradation = SliceBySlice(AreaMean(2, spatial_dims=2))
     data = [
         {
             "label": MetaTensor(label, affine=np.diag([2.0, 2, 8, 1]), meta={"filename_or_obj": f"{i}.nii"}),
@@ -52,10 +52,10 @@ def _evaluate(folder, labels, subjects, handlers=(), **options):
         device=torch.device("cpu"),
         val_data_loader=DataLoader(Dataset(data), batch_size=None),
         prepare_batch=VolumePair(degradation),
-        network=degradation.upsampler("linear"),
+        network=degradation.in_plane.upsampler("linear"),
         inferer=Frames(inferer=VolumeSlices()),
         key_val_metric={"psnr": SubjectPSNR()},
-        additional_metrics={"ssim": SubjectSSIM()},
+        additional_metrics={"ssim": SubjectSSIM(degradation)},
         val_handlers=[ComparisonTable(folder, degradation, **options)],
     )
     evaluator.run()
@@ -66,9 +66,9 @@ def _evaluate(folder, labels, subjects, handlers=(), **options):
 @pytest.mark.parametrize("dims", [2, 3])
 def test_figures_are_over_all_frames_and_neighbourhoods_within_one(dims):
     degradation = AreaMean(2, spatial_dims=dims)
+    degradation = SliceBySlice(degradation) if dims == 2 else degradation
     hr = _beating()[None]
-    lr = degradation(volume_to_slices(hr) if dims == 2 else hr)
-    lr = slices_to_volume(lr) if dims == 2 else lr
+    lr = degradation(hr)
     guess = hr + 0.05 * torch.cos(torch.arange(hr.numel()).reshape(hr.shape).float())
     inside = torch.as_tensor(foreground_mask(hr, spatial_dims=3))
     found = compare("s", lr, hr, {"model": Prediction(guess)}, degradation, mask=inside)
@@ -91,8 +91,8 @@ def test_figures_are_over_all_frames_and_neighbourhoods_within_one(dims):
 
 def test_one_mask_serves_all_frames():
     hr = _beating()[None]
-    degradation = AreaMean(2, spatial_dims=2)
-    lr = slices_to_volume(degradation(volume_to_slices(hr)))
+    degradation = SliceBySlice(AreaMean(2, spatial_dims=2))
+    lr = degradation(hr)
     one = (hr > 0).any(1, keepdim=True)
     rows = [compare("s", lr, hr, {}, degradation, mask=m).rows[2] for m in (one, one.expand_as(hr))]
     assert {k: v for k, v in rows[0].items() if k != "seconds"} == pytest.approx(
@@ -149,10 +149,9 @@ def test_a_cine_from_loader_to_table(tmp_path, monkeypatch):
 
 
 def test_one_scale_serves_all_frames():
-    degradation = AreaMean(2, spatial_dims=2)
     label = _beating()
     label[1] *= 0.5
-    _, hr = VolumePair(degradation)({"label": label[None]}, torch.device("cpu"))
+    _, hr = VolumePair(SliceBySlice(AreaMean(2, spatial_dims=2)))({"label": label[None]}, torch.device("cpu"))
     ratio = hr[0] / label
     values = ratio[label > 0]
     torch.testing.assert_close(values, values[0].expand_as(values))

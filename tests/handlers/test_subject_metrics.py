@@ -7,6 +7,7 @@ from monai.data import DataLoader, Dataset, MetaTensor
 from monai.engines import SupervisedEvaluator
 
 from custom.arrays.slices import volume_to_slices
+from custom.degradations import AreaMean, SliceBySlice
 from custom.handlers import items as items_module
 from custom.handlers.items import EvaluatedItem
 from custom.handlers.subject_metrics import SubjectMean, SubjectPSNR, SubjectSSIM
@@ -31,7 +32,10 @@ def evaluate(data, batch_size=1):
         val_data_loader=DataLoader(Dataset(data), batch_size=batch_size),
         network=torch.nn.Identity(),
         key_val_metric={"psnr": SubjectPSNR()},
-        additional_metrics={"ssim": SubjectSSIM(), "ssim_3d": SubjectSSIM(spatial_dims=3)},
+        additional_metrics={
+            "ssim": SubjectSSIM(SliceBySlice(AreaMean(2, spatial_dims=2))),
+            "ssim_3d": SubjectSSIM(AreaMean(2, spatial_dims=3)),
+        },
     )
     evaluator.run()
     return dict(evaluator.state.metrics), evaluator.state.best_metric
@@ -54,7 +58,7 @@ def test_the_mean_is_over_subjects(batch_size):
     assert best == metrics["psnr"]
 
 
-def test_ssim_is_by_slice_for_2d_networks():
+def test_ssim_is_by_slice_or_in_3d_as_the_degradation_acts():
     data = scans(subjects=("a",))
     metrics, _ = evaluate(data)
     pred, label = data[0]["image"][None], data[0]["label"].as_tensor()[None]
@@ -72,7 +76,7 @@ def test_a_scan_of_two_ranks_counts_once(monkeypatch):
     monkeypatch.setattr(items_module.dist, "is_initialized", lambda: True)
     monkeypatch.setattr(items_module.dist, "get_world_size", lambda: 2)
     monkeypatch.setattr(items_module.dist, "all_gather_object", all_gather)
-    metric = SubjectMean(psnr, spatial_dims=3)
+    metric = SubjectMean(psnr)
     for item in data:
         label = item["label"]
         key = label.meta["filename_or_obj"]

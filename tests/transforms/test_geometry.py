@@ -14,7 +14,7 @@ from monai.data import MetaTensor
 from scipy.spatial.transform import Rotation
 
 from custom.arrays.geometry import field_of_view_corners
-from custom.degradations import AreaMean, Grid, KSpaceCrop
+from custom.degradations import AreaMean, GaussianDecimation, KSpaceCrop, SliceBySlice
 from custom.errors import InputError
 from custom.transforms import LoadScand, SaveScand, SetGridAffined
 
@@ -65,7 +65,7 @@ def test_result_fills_the_field_of_view_of_its_input(
 ) -> None:
     folder = tmp_path_factory.mktemp("place")
     affine = _affine(orientation, angle, spacing, origin)
-    result, voxels = _round_trip(folder, affine, shape, scale, SetGridAffined(grid=Grid.pixel_centre(scale)))
+    result, voxels = _round_trip(folder, affine, shape, scale, SetGridAffined(degradation=AreaMean(scale)))
     expected = field_of_view_corners(voxels.shape, affine)
     for form, code in (result.get_sform(coded=True), result.get_qform(coded=True)):
         assert code > 0
@@ -84,7 +84,7 @@ def test_grid_of_slices_leaves_the_slice_axis_alone(tmp_path: Path, slice_axis: 
     scale = [4, 4]
     scale.insert(slice_axis % 3, 1)
     affine = _affine(([2, 0, 1], (1.0, -1.0, 1.0)), (10.0, 20.0, 30.0), (0.7, 0.7, 3.0), (1.0, 2.0, 3.0))
-    transform = SetGridAffined(grid=AreaMean(4, spatial_dims=2).grid, slice_axis=slice_axis)
+    transform = SetGridAffined(degradation=SliceBySlice(AreaMean(4, spatial_dims=2), slice_axis))
     result, voxels = _round_trip(tmp_path, affine, (5, 6, 7), tuple(scale), transform)
     np.testing.assert_allclose(
         field_of_view_corners(result.shape, result.affine), field_of_view_corners(voxels.shape, affine), atol=1e-3
@@ -95,16 +95,16 @@ def test_corner_grid_keeps_the_first_voxel_in_place() -> None:
     affine = _affine(([1, 0, 2], (1.0, 1.0, -1.0)), (0.0, 5.0, 0.0), (0.7, 0.7, 3.0), (1.0, 2.0, 3.0))
     image = MetaTensor(torch.rand(1, 4, 5, 6), affine=torch.from_numpy(affine))
     data = {"image": image, "pred": torch.zeros(1, 8, 10, 12)}
-    pred = SetGridAffined(grid=Grid((2, 2, 2), (0.0, 0.0, 0.0)))(data)["pred"]
+    pred = SetGridAffined(degradation=GaussianDecimation((2, 2, 2)))(data)["pred"]
     np.testing.assert_allclose(pred.affine.numpy()[:3, 3], (1.0, 2.0, 3.0))
     np.testing.assert_allclose(np.linalg.norm(pred.affine.numpy()[:3, :3], axis=0), (0.35, 0.35, 1.5))
 
 
 def test_degrading_and_setting_the_affine_is_the_way_back() -> None:
     affine = _affine(([1, 0, 2], (1.0, 1.0, -1.0)), (15.0, 5.0, 0.0), (0.7, 0.7, 3.0), (1.0, 2.0, 3.0))
-    grid = KSpaceCrop((2, 2, 1)).grid
-    image = MetaTensor(torch.rand(1, 4, 5, 6), affine=torch.from_numpy(grid.affine_lr(affine)))
-    pred = SetGridAffined(grid=grid)({"image": image, "pred": torch.zeros(1, 8, 10, 6)})["pred"]
+    degradation = KSpaceCrop((2, 2, 1))
+    image = MetaTensor(torch.rand(1, 4, 5, 6), affine=torch.from_numpy(degradation.grid.affine_lr(affine)))
+    pred = SetGridAffined(degradation=degradation)({"image": image, "pred": torch.zeros(1, 8, 10, 6)})["pred"]
     np.testing.assert_allclose(pred.affine.numpy(), affine, atol=1e-12)
 
 
@@ -112,9 +112,7 @@ def test_stale_metadata_is_dropped_and_the_source_kept() -> None:
     meta = {"filename_or_obj": "a.nii", "stored_dtype": "int16", "spatial_shape": (4, 5, 6), "original_affine": 1}
     operations = [{"class": "Zoom"}]
     image = MetaTensor(torch.rand(1, 4, 5, 6), affine=torch.eye(4), meta=meta, applied_operations=operations)
-    pred = SetGridAffined(grid=Grid.pixel_centre((2, 2, 2)))({"image": image, "pred": torch.zeros(1, 8, 10, 12)})[
-        "pred"
-    ]
+    pred = SetGridAffined(degradation=AreaMean(2, 3))({"image": image, "pred": torch.zeros(1, 8, 10, 12)})["pred"]
     assert set(pred.meta) - {"space"} == {"affine", "filename_or_obj", "stored_dtype"}
     assert pred.applied_operations == []
     assert pred.affine.dtype == torch.float64
@@ -123,7 +121,7 @@ def test_stale_metadata_is_dropped_and_the_source_kept() -> None:
 
 def test_plain_tensors_and_pictures_work_too() -> None:
     data = {"image": torch.rand(1, 4, 5), "pred": torch.zeros(1, 15, 18)}
-    pred = SetGridAffined(grid=Grid.pixel_centre((4, 4)))(data)["pred"]
+    pred = SetGridAffined(degradation=SliceBySlice(AreaMean(4, spatial_dims=2), 0))(data)["pred"]
     assert isinstance(pred, MetaTensor)
     np.testing.assert_allclose(pred.affine.numpy()[:2], [[0.25, 0, 0, -0.375], [0, 0.25, 0, -0.375]])
 
@@ -132,4 +130,4 @@ def test_plain_tensors_and_pictures_work_too() -> None:
 def test_size_that_the_grid_does_not_make_is_refused(shape: tuple[int, ...]) -> None:
     data = {"image": torch.rand(1, 4, 5, 6), "pred": torch.zeros(1, *shape)}
     with pytest.raises(InputError, match=r"pred: the size .* is not \(4, 5, 6\) times \(2, 2, 2\)"):
-        SetGridAffined(grid=Grid.pixel_centre((2, 2, 2)))(data)
+        SetGridAffined(degradation=AreaMean(2, 3))(data)
