@@ -15,8 +15,8 @@ __all__ = ["Frames"]
 class Frames(Inferer):
     """Apply a network to each frame (cine phase, echo) of a scan by itself and put the results together again.
 
-    Outermost of a chain of inferers: what lies within sees ordinary scans of one channel. A scan with one frame is
-    passed straight on. The memory in use is the result and what one frame takes.
+    This is the outermost of a chain of inferers: those within see scans of one frame (`custom.arrays` says what the
+    axes are). A scan with one frame is passed straight on. The memory in use is the result and what one frame takes.
 
     Args:
         progress: show a bar over the frames of each scan.

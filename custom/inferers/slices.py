@@ -24,7 +24,8 @@ __all__ = ["VolumeSlices"]
 class VolumeSlices(Inferer):
     """Read a volume as slices, apply a 2D network to them in batches and put the results together again.
 
-    The memory in use is the result and one batch. `custom.degradations.SliceBySlice` is the same for degradations.
+    The memory in use is the result and one batch. `custom.arrays` says what the axes are;
+    `custom.degradations.SliceBySlice` is the same for degradations.
 
     Args:
         slice_axis: the array axis along which the slices follow each other, 0 to 2, or -3 to -1 from the end.
