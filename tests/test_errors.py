@@ -1,6 +1,17 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from custom.arrays import RandomPatches, intensity_scale, slab_bounds
+from custom.degradations import AreaMean, BicubicGaussian, GaussianBlur, SliceBySlice
+from custom.engines import PatchPairs
 from custom.errors import InputError, MissingFileError, UsageError, input_error_in
+from custom.handlers.comparison import ComparisonTable
+from custom.inferers import Tiles, VolumeSlices, autocast_dtype
+from custom.transforms import SetGridAffined
 
 
 def test_wrapped_input_error_is_found() -> None:
@@ -18,3 +29,54 @@ def test_exit_codes_and_kinds() -> None:
     assert isinstance(missing, FileNotFoundError)
     assert str(missing) == "a.nii: no such file"
     assert (missing.exit_code, UsageError("").exit_code) == (1, 2)
+
+
+PICTURE, VOLUME = torch.ones(1, 1, 8, 8), torch.ones(1, 1, 8, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: AreaMean(0, spatial_dims=2), "scale_factor=0"),
+        (lambda: AreaMean(4, spatial_dims=4), "spatial_dims=4"),
+        (lambda: GaussianBlur(-1.0, spatial_dims=2), r"sigma=-1\.0"),
+        (lambda: BicubicGaussian(4, spatial_dims=2, sigma_grid="mm"), "sigma_grid='mm'"),  # type: ignore[arg-type]
+        (lambda: AreaMean(2, spatial_dims=2).upsample(PICTURE, "lanczos"), "method='lanczos'"),
+        (lambda: AreaMean(2, spatial_dims=2).upsampler("lanczos"), "method='lanczos'"),
+        (lambda: SliceBySlice(AreaMean(2, spatial_dims=2), slice_axis=3), "slice_axis: 3"),
+        (lambda: VolumeSlices(context_slices=4), "context_slices: 4"),
+        (lambda: Tiles(tile_size=0), "tile_size is 0"),
+        (lambda: autocast_dtype("sometimes", "cpu"), "amp is 'sometimes'"),
+        (lambda: intensity_scale(PICTURE, percentile=101), "percentile is 101"),
+        (lambda: RandomPatches([], dict, [10, 8], (4, 4), (0, 0)), "patch_size"),
+        (lambda: PatchPairs(AreaMean(4, spatial_dims=2), share=2), "share is 2"),
+        (lambda: ComparisonTable("folder", AreaMean(4, spatial_dims=2), networks={"cubic": None}), "'cubic'"),
+        # A network and a degradation of different scales
+        (lambda: SetGridAffined(degradation=AreaMean(2, 2))({"image": PICTURE[0], "pred": PICTURE[0]}), "scale_factor"),
+    ],
+)
+def test_a_wrong_value_of_a_key_is_the_fault_of_the_command(call: Callable[[], object], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: intensity_scale(torch.zeros(8, 8)), "no positive values"),
+        (lambda: AreaMean(2, spatial_dims=2)(VOLUME), "3 spatial axes"),
+        (
+            lambda: SetGridAffined(degradation=AreaMean(2, 3))({"image": PICTURE[0], "pred": PICTURE[0]}),
+            "2 spatial axes",
+        ),
+        (
+            lambda: RandomPatches([{}], lambda item: {"label": torch.zeros(1, 16, 16)}, [8, 8], (4, 4), (0, 0)),
+            "foreground",
+        ),
+        (lambda: slab_bounds(10, 0.5, 0.5), "holds none"),
+    ],
+)
+def test_a_scan_that_does_not_fit_is_the_fault_of_the_input(call: Callable[[], object], words: str) -> None:
+    with pytest.raises(InputError, match=words) as caught:
+        call()
+    assert not isinstance(caught.value, UsageError)

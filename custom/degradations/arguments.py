@@ -1,4 +1,4 @@
-"""Checks of the arguments of the degradations."""
+"""Checks of the arguments of the degradations, which come from a config or the command line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from numbers import Integral, Real
 
-from custom.errors import InputError
+from custom.errors import UsageError
 
 __all__ = ["checked_scale_factor", "checked_sigma"]
 
@@ -19,20 +19,20 @@ def checked_scale_factor(scale_factor: int | Sequence[int], spatial_dims: int | 
         spatial_dims: 2 or 3.
 
     Raises:
-        InputError: not whole numbers of at least 1, or not 2 or 3 of them, or not as many as `spatial_dims`.
+        UsageError: not whole numbers of at least 1, or not 2 or 3 of them, or not as many as `spatial_dims`.
     """
     if isinstance(scale_factor, Sequence) and not isinstance(scale_factor, str):
         values = tuple(scale_factor)
     else:
         values = (scale_factor,) * _checked_dims(spatial_dims, f"scale_factor={scale_factor!r}")
     if len(values) not in (2, 3) or spatial_dims not in (None, len(values)):
-        raise InputError(
+        raise UsageError(
             f"scale_factor={scale_factor!r} with spatial_dims={spatial_dims}: "
             "give one number per spatial axis, for 2 or 3 axes, for example (4, 4) or (1, 1, 4)"
         )
     for value in values:
         if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-            raise InputError(f"scale_factor={scale_factor!r}: must be whole numbers of at least 1, for example 4")
+            raise UsageError(f"scale_factor={scale_factor!r}: must be whole numbers of at least 1, for example 4")
     return tuple(int(value) for value in values)
 
 
@@ -44,18 +44,18 @@ def checked_sigma(sigma: float | Sequence[float], spatial_dims: int) -> tuple[fl
         spatial_dims: the number of axes.
 
     Raises:
-        InputError: negative or not finite, or not one per axis.
+        UsageError: negative or not finite, or not one per axis.
     """
     values = tuple(sigma) if isinstance(sigma, Sequence) else (sigma,) * spatial_dims
     if len(values) != spatial_dims:
-        raise InputError(f"sigma={sigma!r}: give one number, or one for each of the {spatial_dims} axes")
+        raise UsageError(f"sigma={sigma!r}: give one number, or one for each of the {spatial_dims} axes")
     for value in values:
         if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value) or value < 0:
-            raise InputError(f"sigma={sigma!r}: must be finite and not negative (voxels)")
+            raise UsageError(f"sigma={sigma!r}: must be finite and not negative (voxels)")
     return tuple(float(value) for value in values)
 
 
 def _checked_dims(spatial_dims: int | None, what: str) -> int:
     if spatial_dims not in (2, 3):
-        raise InputError(f"{what} with spatial_dims={spatial_dims}: one number for all axes needs spatial_dims=2 or 3")
+        raise UsageError(f"{what} with spatial_dims={spatial_dims}: one number for all axes needs spatial_dims=2 or 3")
     return spatial_dims

@@ -12,7 +12,7 @@ from custom.degradations.arguments import checked_scale_factor, checked_sigma
 from custom.degradations.grid import Grid
 from custom.degradations.kernels import gaussian_weights, keys_cubic
 from custom.degradations.stencil import Stencil, StencilDegradation
-from custom.errors import InputError
+from custom.errors import UsageError
 
 __all__ = ["AreaMean", "BicubicGaussian", "Bilinear", "GaussianBlur", "GaussianDecimation"]
 
@@ -27,7 +27,7 @@ class AreaMean(StencilDegradation):
         spatial_dims: 2 or 3; needed with one number.
 
     Raises:
-        InputError: not whole numbers of at least 1, or not 2 or 3 axes.
+        UsageError: not whole numbers of at least 1, or not 2 or 3 axes.
     """
 
     def __init__(self, scale_factor: int | Sequence[int], spatial_dims: int | None = None) -> None:
@@ -48,7 +48,7 @@ class Bilinear(StencilDegradation):
         spatial_dims: 2 or 3; needed with one number.
 
     Raises:
-        InputError: not whole numbers of at least 1, or not 2 or 3 axes.
+        UsageError: not whole numbers of at least 1, or not 2 or 3 axes.
     """
 
     def __init__(self, scale_factor: int | Sequence[int], spatial_dims: int | None = None) -> None:
@@ -67,7 +67,7 @@ class GaussianBlur(StencilDegradation):
         spatial_dims: 2 or 3; needed with one number.
 
     Raises:
-        InputError: sigma is negative, not finite, or not for 2 or 3 axes.
+        UsageError: sigma is negative, not finite, or not for 2 or 3 axes.
     """
 
     def __init__(self, sigma: float | Sequence[float], spatial_dims: int | None = None) -> None:
@@ -93,7 +93,7 @@ class GaussianDecimation(StencilDegradation):
         sigma: standard deviation in high-resolution voxels; one number for the axes of scale > 1, or one for each axis.
 
     Raises:
-        InputError: not whole numbers of at least 1, or not 2 or 3 axes; sigma negative, not finite or not one per axis.
+        UsageError: not whole numbers of at least 1, or not 2 or 3 axes; sigma negative, not finite or not one per axis.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class BicubicGaussian(StencilDegradation):
         sigma_grid: "lr": shrink, then blur on the low-resolution grid; "hr": blur before, on the high-resolution grid.
 
     Raises:
-        InputError: not whole numbers of at least 1, or not 2 or 3 axes; sigma negative, not finite or not one per
+        UsageError: not whole numbers of at least 1, or not 2 or 3 axes; sigma negative, not finite or not one per
             axis; an unknown `sigma_grid`.
     """
 
@@ -135,7 +135,7 @@ class BicubicGaussian(StencilDegradation):
         sigma_grid: Literal["lr", "hr"] = "lr",
     ) -> None:
         if sigma_grid not in ("lr", "hr"):
-            raise InputError(f"sigma_grid={sigma_grid!r}: give 'lr' (blur after shrinking) or 'hr' (blur before)")
+            raise UsageError(f"sigma_grid={sigma_grid!r}: give 'lr' (blur after shrinking) or 'hr' (blur before)")
         scale = checked_scale_factor(scale_factor, spatial_dims)
         sigmas = _sigma_of_scaled_axes(sigma, scale)
         stencils = []

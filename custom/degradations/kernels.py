@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from custom.errors import InputError
+from custom.errors import UsageError
 
 __all__ = ["gaussian_weights", "interpolation_weights", "keys_cubic"]
 
@@ -52,7 +52,7 @@ def interpolation_weights(scale: int, offset: float, method: str) -> tuple[int, 
         `first`, and the weights `(scale, taps)`; each row sums to 1.
 
     Raises:
-        InputError: an unknown method.
+        UsageError: an unknown method.
     """
     position = (np.arange(scale) - offset) / scale
     lowest, highest = math.floor(position.min()) - 1, math.floor(position.max()) + 2
@@ -64,7 +64,7 @@ def interpolation_weights(scale: int, offset: float, method: str) -> tuple[int, 
     elif method == "cubic":
         weights = keys_cubic(distance)
     else:
-        raise InputError(
+        raise UsageError(
             f"method={method!r}: give 'nearest', 'linear' or 'cubic' (zero filling is in Degradation.upsample)"
         )
     used = np.flatnonzero(weights.any(axis=0))

@@ -31,7 +31,7 @@ class KSpaceCrop(SeparableDegradation):
         pixel_centre_grid: whether the grid is that of the area mean (offset `(s - 1) / 2`) or starts at voxel 0.
 
     Raises:
-        InputError: not whole numbers of at least 1, or not 2 or 3 axes.
+        UsageError: not whole numbers of at least 1, or not 2 or 3 axes.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ def interpolation_matrix(scale: int, offset: float, method: str, size: int) -> N
         size: of the low-resolution axis.
 
     Raises:
-        InputError: an unknown method.
+        UsageError: an unknown method.
     """
     first, weights = interpolation_weights(scale, offset, method)
     taps = weights.shape[1]
@@ -53,7 +53,7 @@ class PolyphaseUpsampler(nn.Module):
         method: "nearest", "linear" or "cubic" (Keys, a = -0.5).
 
     Raises:
-        InputError: an unknown method, "zero_filled" among them (it reads the whole image: `Degradation.upsample`).
+        UsageError: an unknown method, "zero_filled" among them (it reads the whole image: `Degradation.upsample`).
     """
 
     def __init__(self, scale_factor: Sequence[int], offset: Sequence[float], method: str = "cubic") -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from custom.arrays.intensity import foreground_mask
 from custom.degradations import UPSAMPLING_METHODS, Degradation
-from custom.errors import InputError, UsageError
+from custom.errors import UsageError
 from custom.evaluation.comparison import Comparison, Prediction, compare, device_clock
 from custom.evaluation.pictures import comparison_picture, picture_name
 from custom.evaluation.summary import REFERENCE, Row, merge_rows, summarise, table_markdown, write_results
@@ -143,7 +143,7 @@ class ComparisonTable:
         seconds = float(getattr(engine.state, "seconds", math.nan)) / max(1, len(items))
         for item in items:
             if item.image is None:
-                raise InputError("the engine's output has no 'image', the network's input; the comparison needs it")
+                raise UsageError("the engine's output has no 'image', the network's input; the comparison needs it")
             mask = item.mask
             if mask is None:
                 mask = torch.as_tensor(foreground_mask(item.label, spatial_dims=item.label.ndim - 2))

@@ -13,7 +13,7 @@ from ignite.engine import Engine
 from numpy.typing import NDArray
 from torch import Tensor
 
-from custom.errors import InputError
+from custom.errors import UsageError
 
 __all__ = ["EvaluatedItem", "evaluated_items", "gather_over_ranks"]
 
@@ -55,7 +55,7 @@ def evaluated_items(engine: Engine) -> list[EvaluatedItem]:
     them. A step that failed, and left no output, has no items.
 
     Raises:
-        InputError: if a key is missing, or the result is smaller than the target.
+        UsageError: if a key is missing, or the result is smaller than the target.
     """
     if engine.state.output is None:
         return []
@@ -74,13 +74,13 @@ def gather_over_ranks(values: Sequence[T]) -> list[T]:
 def _item(output: Mapping[str, Any], batch: Mapping[str, Any]) -> EvaluatedItem:
     for where, data, key in (("output", output, "label"), ("output", output, "pred"), ("batch", batch, "subject")):
         if key not in data:
-            raise InputError(f"the engine's {where} has no '{key}', only {sorted(map(str, data))}; evaluation needs it")
+            raise UsageError(f"the engine's {where} has no '{key}', only {sorted(map(str, data))}; evaluation needs it")
     label, pred = _plain(output["label"]), _plain(output["pred"])
     subject = str(batch["subject"])
     if label.ndim != pred.ndim or any(n < m for n, m in zip(pred.shape, label.shape, strict=True)):
-        raise InputError(
+        raise UsageError(
             f"{subject}: the result has shape {tuple(pred.shape[1:])}, smaller than its target "
-            f"{tuple(label.shape[1:])}; do scale_factor and network fit the degradation?"
+            f"{tuple(label.shape[1:])}; the scale_factor of the network and of the degradation have to agree"
         )
     meta = _meta(output["label"]) or _meta(batch.get("label"))
     affine = meta.get("affine")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from monai.inferers import Inferer, SimpleInferer
-from monai.utils import ensure_tuple, ensure_tuple_rep
+from monai.utils import ensure_tuple
 from torch import Tensor
 
 from custom.errors import UsageError
@@ -23,14 +23,14 @@ class Tiles(Inferer):
     where it does on the whole image.
 
     Args:
-        tile_size: the edge of a tile in input voxels without its halo, for all axes or for each; None or a tile as
-            large as the image: one piece.
-        halo: how many input voxels beyond the tile the network sees, for all axes or for each.
-        scale_factor: how many times larger the network makes each axis, for all axes or for each.
+        tile_size: the edge of a tile in input voxels without its halo, one number or one for each axis; None for one
+            piece, the whole image.
+        halo: how many input voxels beyond the tile the network sees, one number or one for each axis.
+        scale_factor: how many times larger the network makes each axis, one number or one for each axis.
         inferer: how one tile is treated; the bare network by default.
 
     Raises:
-        UsageError: for a tile size below 1 or a negative halo.
+        UsageError: for a tile size or a scale below 1, or a negative halo.
     """
 
     def __init__(
@@ -40,13 +40,13 @@ class Tiles(Inferer):
         scale_factor: int | Sequence[int] = 1,
         inferer: Inferer | None = None,
     ) -> None:
-        for name, value in (("tile_size", tile_size), ("halo", halo)):
-            if value is not None and not all(isinstance(number, int) for number in ensure_tuple(value)):
-                raise UsageError(f"{name} is {value!r}; give whole numbers of input voxels")
-        if tile_size is not None and min(ensure_tuple(tile_size)) < 1:
-            raise UsageError(f"tile_size is {tile_size}; give a positive number of input voxels, or none for one piece")
-        if min(ensure_tuple(halo)) < 0:
-            raise UsageError(f"halo is {halo}; give the receptive radius of the network in input voxels, 0 or more")
+        for name, value, least in (
+            ("tile_size", 1 if tile_size is None else tile_size, 1),
+            ("halo", halo, 0),
+            ("scale_factor", scale_factor, 1),
+        ):
+            if not all(isinstance(number, int) and number >= least for number in ensure_tuple(value)):
+                raise UsageError(f"{name} is {value!r}; give whole numbers, {least} or more")
         self.tile_size = tile_size
         self.halo = halo
         self.scale_factor = scale_factor
@@ -57,9 +57,9 @@ class Tiles(Inferer):
         if self.tile_size is None:
             return self.inferer(inputs, network, *args, **kwargs)
         shape = inputs.shape[2:]
-        tile = ensure_tuple_rep(self.tile_size, len(shape))
-        halo = ensure_tuple_rep(self.halo, len(shape))
-        scale = ensure_tuple_rep(self.scale_factor, len(shape))
+        tile = _per_axis("tile_size", self.tile_size, len(shape))
+        halo = _per_axis("halo", self.halo, len(shape))
+        scale = _per_axis("scale_factor", self.scale_factor, len(shape))
         result: Tensor | None = None
         for corner in itertools.product(*(range(0, n, t) for n, t in zip(shape, tile, strict=True))):
             stop = [min(c + t, n) for c, t, n in zip(corner, tile, shape, strict=True)]
@@ -75,6 +75,13 @@ class Tiles(Inferer):
             result[_window(_times(corner, scale), _times(stop, scale))] = piece[_window(*core)]
         assert result is not None
         return result
+
+
+def _per_axis(name: str, value: int | Sequence[int], axes: int) -> tuple[int, ...]:
+    values = ensure_tuple(value)
+    if len(values) not in (1, axes):
+        raise UsageError(f"{name} is {value!r}; give one number, or one for each of the {axes} axes of the image")
+    return values * axes if len(values) == 1 else values
 
 
 def _times(numbers: Sequence[int], scale: Sequence[int]) -> list[int]:

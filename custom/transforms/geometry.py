@@ -10,7 +10,7 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
 from custom.degradations import Degradation
-from custom.errors import InputError
+from custom.errors import UsageError
 from custom.transforms.meta import affine_of, meta_of, with_affine
 
 __all__ = ["SetGridAffined"]
@@ -46,8 +46,8 @@ class SetGridAffined(MapTransform):
         """Set the affine of every key.
 
         Raises:
-            InputError: where the degradation does not act on as many axes as the input has, or a result's size is not
-                what the grid makes of the input's.
+            InputError: where the degradation does not act on as many axes as the input has.
+            UsageError: where a result's size is not what the grid makes of the input's.
         """
         result = dict(data)
         source: torch.Tensor = result[self.source]
@@ -58,7 +58,7 @@ class SetGridAffined(MapTransform):
             shape = tuple(result[key].shape[1:])
             # A result may be cut short of the last low-resolution voxel's end, which does not move it.
             if len(shape) != len(size) or grid.shape_lr(shape) != size:
-                raise InputError(
+                raise UsageError(
                     f"{key}: the size {shape} is not {size} times {grid.scale}; "
                     "the network's scale, the degradation's scale_factor and slice_axis have to agree"
                 )

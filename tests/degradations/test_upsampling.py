@@ -23,7 +23,7 @@ from custom.degradations import (
     KSpaceCrop,
     PolyphaseUpsampler,
 )
-from custom.errors import InputError
+from custom.errors import UsageError
 
 Factory = Callable[[tuple[int, ...]], Degradation]
 LOCAL_METHODS = ("nearest", "linear", "cubic")
@@ -277,9 +277,9 @@ def test_identity_without_a_scale() -> None:
 
 
 def test_unknown_methods_are_refused() -> None:
-    with pytest.raises(InputError, match="method='zero_filled'"):
+    with pytest.raises(UsageError, match="method='zero_filled'"):
         AreaMean(2, 2).upsampler("zero_filled")
-    with pytest.raises(InputError, match="method='bicubic'"):
+    with pytest.raises(UsageError, match="method='bicubic'"):
         AreaMean(2, 2).upsampler("bicubic")
-    with pytest.raises(InputError, match="method='bicubic'"):
+    with pytest.raises(UsageError, match="method='bicubic'"):
         AreaMean(1, 2).upsampler("bicubic")

@@ -15,7 +15,7 @@ from monai.engines import SupervisedEvaluator
 
 from custom.arrays.slices import volume_to_slices
 from custom.degradations import UPSAMPLING_METHODS, AreaMean, SliceBySlice
-from custom.errors import InputError, UsageError
+from custom.errors import UsageError
 from custom.evaluation.comparison import Prediction, compare
 from custom.handlers.comparison import ComparisonTable
 from custom.metrics import hfen, mae, psnr, ssim
@@ -192,7 +192,7 @@ def test_an_engine_without_input_images_is_told(tmp_path):
     handler = ComparisonTable(tmp_path, scale_two())
     item = {"label": head(), "pred": head()}
     engine = SimpleNamespace(state=SimpleNamespace(output=[item], batch=[{"subject": "a"}]))
-    with pytest.raises(InputError, match="'image'"):
+    with pytest.raises(UsageError, match="'image'"):
         handler.measure(engine)
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from monai.data import MetaTensor
 
-from custom.errors import InputError
+from custom.errors import UsageError
 from custom.handlers.items import evaluated_items, gather_over_ranks
 
 
@@ -55,7 +55,7 @@ def test_a_larger_result_is_cut_at_the_ends():
 def test_a_smaller_result_is_refused():
     outputs, batches = evaluated()
     outputs[0]["pred"] = outputs[0]["pred"][..., :5]
-    with pytest.raises(InputError, match=r"s0.*\(1, 6, 5\).*\(1, 6, 6\)"):
+    with pytest.raises(UsageError, match=r"s0.*\(1, 6, 5\).*\(1, 6, 6\)"):
         evaluated_items(engine(outputs, batches))
 
 
@@ -63,7 +63,7 @@ def test_a_smaller_result_is_refused():
 def test_a_missing_key_is_named(key):
     outputs, batches = evaluated()
     (batches if key == "subject" else outputs)[1].pop(key)
-    with pytest.raises(InputError, match=key):
+    with pytest.raises(UsageError, match=key):
         evaluated_items(engine(outputs, batches))
 
 

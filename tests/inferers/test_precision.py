@@ -23,6 +23,16 @@ def _nothing_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(precision, "_chosen", {})
 
 
+@torch.no_grad()
+def test_autocast_runs_in_bfloat16_and_returns_float32() -> None:
+    kinds: list[torch.dtype] = []
+    layer = nn.Conv2d(1, 1, 3)
+    layer.register_forward_hook(lambda module, inputs, output: kinds.append(output.dtype))
+    assert Autocast(True)(torch.rand(1, 1, 8, 8), layer).dtype == torch.float32
+    Autocast(False)(torch.rand(1, 1, 8, 8), layer)
+    assert kinds == [torch.bfloat16, torch.float32]
+
+
 @pytest.mark.parametrize(("slower", "dtype", "name"), [(2.0, torch.bfloat16, "bfloat16"), (0.5, None, "float32")])
 def test_the_faster_one_is_chosen_once(
     monkeypatch: pytest.MonkeyPatch, slower: float, dtype: torch.dtype | None, name: str

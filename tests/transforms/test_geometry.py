@@ -15,7 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from custom.arrays.geometry import field_of_view_corners
 from custom.degradations import AreaMean, GaussianDecimation, KSpaceCrop, SliceBySlice
-from custom.errors import InputError
+from custom.errors import UsageError
 from custom.transforms import LoadScand, SaveScand, SetGridAffined
 
 orientations = st.tuples(st.permutations(range(3)), st.tuples(*[st.sampled_from([-1.0, 1.0])] * 3))
@@ -129,5 +129,5 @@ def test_plain_tensors_and_pictures_work_too() -> None:
 @pytest.mark.parametrize("shape", [(8, 10, 13), (16, 10, 12), (6, 10, 12), (8, 10)])
 def test_size_that_the_grid_does_not_make_is_refused(shape: tuple[int, ...]) -> None:
     data = {"image": torch.rand(1, 4, 5, 6), "pred": torch.zeros(1, *shape)}
-    with pytest.raises(InputError, match=r"pred: the size .* is not \(4, 5, 6\) times \(2, 2, 2\)"):
+    with pytest.raises(UsageError, match=r"pred: the size .* is not \(4, 5, 6\) times \(2, 2, 2\)"):
         SetGridAffined(degradation=AreaMean(2, 3))(data)
