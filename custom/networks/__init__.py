@@ -1,8 +1,7 @@
 """The networks, one file a family: tensors in, tensors out."""
 
 from custom.networks.espcn import ESPCN
-from custom.networks.pixel_shuffle import PixelShuffle, initialise_icnr
 from custom.networks.srresnet import SRResNet
 from custom.networks.vgg import VGG
 
-__all__ = ["ESPCN", "VGG", "PixelShuffle", "SRResNet", "initialise_icnr"]
+__all__ = ["ESPCN", "VGG", "SRResNet"]

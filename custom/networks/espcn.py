@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from custom.errors import UsageError
+from custom.networks.architecture import store_architecture
 
 __all__ = ["ACTIVATIONS", "ESPCN"]
 
@@ -59,10 +60,11 @@ class ESPCN(nn.Module):
                 f"in_channels is {in_channels}; neighbouring slices need an odd number, the middle is enlarged"
             )
         self.middle = in_channels // 2
-        # Activations and skip have no parameters: without this text, weights of another form would load unnoticed.
-        architecture = f"ESPCN x{scale_factor}, {in_channels} input channels, {activation}, "
-        architecture += f"{last_activation or 'linear'} end, {'residual of a skip' if skip else 'no skip'}"
-        self.register_buffer("architecture", torch.tensor(list(architecture.encode()), dtype=torch.uint8))
+        store_architecture(
+            self,
+            f"ESPCN x{scale_factor}, {in_channels} input channels, {activation}, {last_activation or 'linear'} end, "
+            f"{'residual of a skip' if skip else 'no skip'}",
+        )
         last = nn.Conv2d(32, scale_factor**2, 3, padding=1)
         self.body = nn.Sequential(
             nn.Conv2d(in_channels, 64, 5, padding=2),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import torch
+from monai.networks.blocks import SubpixelUpsample
+from monai.networks.utils import icnr_init
 from torch import Tensor, nn
 
 from custom.errors import UsageError
-from custom.networks.pixel_shuffle import PixelShuffle, initialise_icnr
+from custom.networks.architecture import store_architecture
 
 __all__ = ["SRResNet"]
 
@@ -106,14 +108,12 @@ class SRResNet(nn.Module):
         steps = 0 if direct else scale_factor.bit_length() - 1
         tail_radius = 1 if direct else _tail_radius(steps, order == "convolution_first")
         self.receptive_radius = 5 + 2 * blocks + tail_radius
-        # Not all of this shows in the shapes of parameters: without this text, weights of another form would load
-        # unnoticed.
-        architecture = (
-            f"SRResNet {spatial_dims}D x{scale_factor}, {in_channels} to {out_channels} channels, {upsampling} "
+        store_architecture(
+            self,
+            f"SRResNet {spatial_dims}D x{scale_factor}, {in_channels} to {out_channels} channels, "
+            f"{upsampling} {order}, {'batch norm' if batch_norm else 'no norm'}, global skip {global_skip}, "
+            f"residuals times {float(residual_scaling)}, {'residual of a skip' if skip is not None else 'no skip'}",
         )
-        architecture += f"{order}, {'batch norm' if batch_norm else 'no norm'}, global skip {global_skip}, residuals "
-        architecture += f"times {float(residual_scaling)}, {'residual of a skip' if skip is not None else 'no skip'}"
-        self.register_buffer("architecture", torch.tensor(list(architecture.encode()), dtype=torch.uint8))
 
         self.first = _convolution(spatial_dims, in_channels, features, 9)
         self.activation = nn.PReLU(features, prelu_start)
@@ -130,8 +130,8 @@ class SRResNet(nn.Module):
         if direct:
             last = _convolution(spatial_dims, channels, out_channels * scale_factor**spatial_dims, 3)
             if icnr:
-                initialise_icnr(last, scale_factor)
-            tail += [last, PixelShuffle(spatial_dims, scale_factor)]
+                icnr_init(last, scale_factor, nn.init.xavier_uniform_)
+            tail += [last, _shuffle(spatial_dims, scale_factor)]
         else:
             last = _convolution(spatial_dims, channels, out_channels, 9)
             tail.append(last)
@@ -186,18 +186,25 @@ def _normalised(spatial_dims: int, features: int, batch_norm: bool) -> list[nn.M
     return layers
 
 
+def _shuffle(spatial_dims: int, scale_factor: int) -> nn.Module:
+    """Rearrange channels into space. In 2D it is torch's layer, since MONAI's leaves the channels_last layout."""
+    if spatial_dims == 2:
+        return nn.PixelShuffle(scale_factor)
+    return SubpixelUpsample(3, None, scale_factor=scale_factor, conv_block=None, apply_pad_pool=False)
+
+
 def _enlargement(
     spatial_dims: int, channels: int, features: int, upsampling: str, order: str, icnr: bool
 ) -> tuple[list[nn.Module], int]:
     """One enlargement by two, and the channels that it leaves."""
     phases = 2**spatial_dims
     shuffle = upsampling == "pixel_shuffle"
-    resize = PixelShuffle(spatial_dims, 2) if shuffle else nn.Upsample(scale_factor=2, mode="nearest")
+    resize = _shuffle(spatial_dims, 2) if shuffle else nn.Upsample(scale_factor=2, mode="nearest")
     if order == "resize_first":
         return [resize, _convolution(spatial_dims, channels // phases if shuffle else channels, features, 3)], features
     convolution = _convolution(spatial_dims, channels, features * phases, 3)
     if icnr:
-        initialise_icnr(convolution, 2)
+        icnr_init(convolution, 2, nn.init.xavier_uniform_)
     return [convolution, resize], features if shuffle else features * phases
 
 

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from custom.errors import InputError, MissingFileError
+from custom.networks.architecture import architecture_of
 from custom.storage import whole_file
 
 __all__ = ["choose_checkpoint", "fill_network", "load_models", "load_weights", "read_checkpoint", "save_checkpoint"]
@@ -112,7 +113,7 @@ def fill_network(network: Network, weights: Mapping[str, Any], source: str | Pat
         InputError: as `load_weights`.
     """
     expected = network.state_dict()
-    theirs, ours = _architecture(weights), _architecture(expected)
+    theirs, ours = architecture_of(weights), architecture_of(expected)
     if theirs and ours and theirs != ours:
         raise InputError(
             f"{source}: weights of another network: the file is of {theirs!r}, the config of {ours!r}; give the "
@@ -154,12 +155,6 @@ def load_models(
     """
     folder = Path(bundle_root) / "models"
     return {name: load_weights(network, folder / f"{name}.pt").to(device) for name, network in networks.items()}
-
-
-def _architecture(state: Mapping[str, Any]) -> str:
-    """Read what a network says of itself beside its parameters; "" where it says nothing."""
-    text = state.get("architecture")
-    return bytes(text.to(torch.uint8).tolist()).decode(errors="replace") if isinstance(text, Tensor) else ""
 
 
 def choose_checkpoint(output_dir: str | Path, bundle_root: str | Path, model_name: str = "model") -> str:

@@ -72,9 +72,10 @@ def test_output_is_scale_times_larger_for_any_size(dims, scale, option, size):
     assert enlarged.shape == (2, 1, *(scale * n for n in size[:dims]))
 
 
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")  # MONAI's 3D shuffle compares the channels
 @pytest.mark.parametrize(("upsampling", "order"), OPTIONS)
 @pytest.mark.parametrize("dims", [2, 3])
-def test_scripted_equals_eager_and_the_gradient_reaches_all_parameters(dims, upsampling, order):
+def test_scripted_and_traced_equal_eager_and_the_gradient_reaches_all_parameters(dims, upsampling, order):
     network = small(
         spatial_dims=dims,
         scale_factor=2,
@@ -85,6 +86,8 @@ def test_scripted_equals_eager_and_the_gradient_reaches_all_parameters(dims, ups
     image = torch.rand(2, 1, *(7, 5, 4)[:dims])
     result = network(image)
     torch.testing.assert_close(torch.jit.script(network)(image), result)
+    other = image[:1, :, 2:]  # traced with another size
+    torch.testing.assert_close(torch.jit.trace(network, image)(other), network(other))
     result.square().sum().backward()
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, name

@@ -1,0 +1,28 @@
+"""A text among the weights of a network that says which form of the network they are of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["architecture_of", "store_architecture"]
+
+_NAME = "architecture"
+
+
+def store_architecture(network: nn.Module, text: str) -> None:
+    """Store a description of a network as a buffer of bytes, so that it is saved and loaded with the weights.
+
+    Activations and skips have no parameters, so weights of another form can have the same names and shapes. Reading
+    weights compares the descriptions.
+    """
+    network.register_buffer(_NAME, torch.tensor(list(text.encode()), dtype=torch.uint8))
+
+
+def architecture_of(state: Mapping[str, Any]) -> str:
+    """Read the description from a state dict; "" where there is none."""
+    text = state.get(_NAME)
+    return bytes(text.to(torch.uint8).tolist()).decode(errors="replace") if isinstance(text, Tensor) else ""
