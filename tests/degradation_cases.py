@@ -11,7 +11,9 @@ from custom.degradations import (
     Degradation,
     GaussianBlur,
     GaussianDecimation,
+    GaussianProfile,
     KSpaceCrop,
+    Sharpened,
 )
 
 __all__ = ["DEGRADATIONS"]
@@ -26,5 +28,8 @@ DEGRADATIONS: dict[str, Callable[[tuple[int, ...]], Degradation]] = {
     "gaussian_decimation_per_axis": lambda scale: GaussianDecimation(scale, sigma=[0.4 * n for n in scale]),
     "gaussian_blur": lambda scale: GaussianBlur([0.5 * n for n in scale]),
     "kspace_crop": KSpaceCrop,
+    "kspace_crop_windowed": lambda scale: KSpaceCrop(scale, window="tukey", zero_filling=1.5, mirrored=True),
+    "box_profile": lambda scale: GaussianProfile(scale, sigma=0.2, box=1.0),
+    "sharpened": lambda scale: Sharpened(AreaMean(scale), amount=0.7),
     "kspace_crop_plain": lambda scale: KSpaceCrop(scale, pixel_centre_grid=False),
 }

@@ -1,14 +1,23 @@
 """How a high-resolution image becomes a low-resolution one: operators that know their grid, adjoint and way back.
 
 `Degradation` is what the rest of the package asks for, `SeparableDegradation` the base of those that are one matrix for
-each axis, and `SliceBySlice` lets a 2D degradation act on volumes.
+each axis, `SliceBySlice` lets a 2D degradation act on volumes, and `RandomFamily` draws one for each training patch.
 """
 
 from custom.degradations.base import Degradation
+from custom.degradations.family import Member, RandomFamily
 from custom.degradations.grid import Grid
-from custom.degradations.image_domain import AreaMean, BicubicGaussian, Bilinear, GaussianBlur, GaussianDecimation
+from custom.degradations.image_domain import (
+    AreaMean,
+    BicubicGaussian,
+    Bilinear,
+    GaussianBlur,
+    GaussianDecimation,
+    GaussianProfile,
+)
 from custom.degradations.kspace_crop import KSpaceCrop
 from custom.degradations.separable import SeparableDegradation
+from custom.degradations.sharpened import Sharpened
 from custom.degradations.slices import SliceBySlice
 from custom.degradations.upsampling import UPSAMPLING_METHODS, PolyphaseUpsampler
 
@@ -20,9 +29,13 @@ __all__ = [
     "Degradation",
     "GaussianBlur",
     "GaussianDecimation",
+    "GaussianProfile",
     "Grid",
     "KSpaceCrop",
+    "Member",
     "PolyphaseUpsampler",
+    "RandomFamily",
     "SeparableDegradation",
+    "Sharpened",
     "SliceBySlice",
 ]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr
 
 from custom.degradations.arguments import checked_scale_factor, checked_sigma
 from custom.degradations.grid import Grid
@@ -14,7 +16,7 @@ from custom.degradations.kernels import gaussian_weights, keys_cubic
 from custom.degradations.stencil import Stencil, StencilDegradation
 from custom.errors import UsageError
 
-__all__ = ["AreaMean", "BicubicGaussian", "Bilinear", "GaussianBlur", "GaussianDecimation"]
+__all__ = ["AreaMean", "BicubicGaussian", "Bilinear", "GaussianBlur", "GaussianDecimation", "GaussianProfile"]
 
 
 class AreaMean(StencilDegradation):
@@ -109,6 +111,38 @@ class GaussianDecimation(StencilDegradation):
         return f"sigma={self.sigma}, {super().extra_repr()}"
 
 
+class GaussianProfile(StencilDegradation):
+    """Weigh the voxels around each low-resolution voxel with a Gaussian, or with a box that a Gaussian has rounded.
+
+    Pixel-centre grid. With a box it is a slice profile as selective pulses make it. Weights are taken at the voxel
+    centres, cut 4 sigma beyond the box, and divided by their sum; symmetric borders.
+
+    Args:
+        scale_factor: one whole number, or one for each axis.
+        spatial_dims: 2 or 3; needed with one number.
+        sigma: standard deviation of the Gaussian in low-resolution voxels, above 0. A full width at half maximum of one
+            low-resolution voxel is 0.425.
+        box: width of the box in low-resolution voxels; 0 for the Gaussian alone.
+
+    Raises:
+        UsageError: not whole numbers of at least 1, or not 2 or 3 axes; sigma not above 0; a negative box.
+    """
+
+    def __init__(
+        self, scale_factor: int | Sequence[int], spatial_dims: int | None = None, sigma: float = 0.425, box: float = 0.0
+    ) -> None:
+        if not (0 < sigma < np.inf and 0 <= box < np.inf):
+            raise UsageError(f"sigma={sigma!r}, box={box!r}: give a sigma above 0 and a box of 0 or more")
+        scale = checked_scale_factor(scale_factor, spatial_dims)
+        super().__init__(Grid.pixel_centre(scale), tuple(_profile(s, sigma * s, box * s) for s in scale))
+        self.sigma = sigma
+        self.box = box
+
+    def extra_repr(self) -> str:
+        """Show sigma and the box beside the grid."""
+        return f"sigma={self.sigma}, box={self.box}, {super().extra_repr()}"
+
+
 class BicubicGaussian(StencilDegradation):
     """Shrink bicubically and blur with a Gaussian: the degradation of the cardiac SRResNet.
 
@@ -158,6 +192,21 @@ class BicubicGaussian(StencilDegradation):
 
 def _centred(weights: NDArray[np.float64]) -> Stencil:
     return Stencil(-(len(weights) // 2), weights)
+
+
+def _profile(scale: int, sigma: float, box: float) -> Stencil:
+    """Give the stencil of a box convolved with a Gaussian, both in high-resolution voxels; none for a scale of 1."""
+    if scale == 1:
+        return Stencil(0, np.ones(1))
+    centre = (scale - 1) / 2
+    reach = 4.0 * sigma + box / 2
+    voxels = np.arange(math.ceil(centre - reach), math.floor(centre + reach) + 1)
+    distance = voxels - centre
+    if box > 0:
+        weights = ndtr((distance + box / 2) / sigma) - ndtr((distance - box / 2) / sigma)
+    else:
+        weights = np.exp(-0.5 * (distance / sigma) ** 2)
+    return Stencil(int(voxels[0]), weights / weights.sum())
 
 
 def _bicubic_stencil(scale: int) -> Stencil:

@@ -43,6 +43,20 @@ class SeparableDegradation(Degradation):
     def _axis_matrix(self, axis: int, size: int) -> Tensor:
         """Build the matrix `(size / s, size)` of one axis in float64; the size is a multiple of the scale."""
 
+    def axis_matrix(self, axis: int, size: int) -> Tensor:
+        """Build the matrix `(ceil(size / s), size)` of one axis, float64, for an image of any size.
+
+        An image that the scale does not divide is continued with its last voxel, so the columns of the voxels beyond
+        its end are added to the last one.
+        """
+        scale = self.scale_factor[axis]
+        matrix = self._axis_matrix(axis, scale * -(-size // scale))
+        return torch.cat([matrix[:, : size - 1], matrix[:, size - 1 :].sum(1, keepdim=True)], dim=1)
+
+    def noise_matrix(self, axis: int, size: int) -> Tensor | None:
+        """Build the matrix `(size, size)` that acts on noise along a low-resolution axis, or None if it stays white."""
+        return None
+
     def _is_identity(self, axis: int) -> bool:
         """Say whether nothing at all is done along an axis."""
         return self.scale_factor[axis] == 1
@@ -103,15 +117,9 @@ class SeparableDegradation(Degradation):
             )
         return tuple(x.shape[2:])
 
-    def _padded_axis_matrix(self, axis: int, size: int) -> Tensor:
-        """Build the matrix of one axis for any size: the columns of the continued edge are added to the last one."""
-        scale = self.scale_factor[axis]
-        matrix = self._axis_matrix(axis, scale * -(-size // scale))
-        return torch.cat([matrix[:, : size - 1], matrix[:, size - 1 :].sum(1, keepdim=True)], dim=1)
-
     def _degrading_matrices(self, sizes: Sequence[int], like: Tensor) -> list[Tensor | None]:
         return [
-            None if self._is_identity(a) else self._matrix("degrade", self._padded_axis_matrix, a, n, like)
+            None if self._is_identity(a) else self._matrix("degrade", self.axis_matrix, a, n, like)
             for a, n in enumerate(sizes)
         ]
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from custom.arrays.intensity import intensity_scale
-from custom.degradations import Degradation
+from custom.degradations import Degradation, RandomFamily
 from custom.errors import UsageError
 
-__all__ = ["PatchPairs", "VolumePair"]
+__all__ = ["FamilyPairs", "PatchPairs", "VolumePair"]
 
 
 class PatchPairs:
@@ -74,6 +74,28 @@ class PatchPairs:
         # A standard deviation for each image of the batch.
         deviation = self.noise * torch.rand(len(lr)).reshape(-1, *[1] * (lr.ndim - 1))
         return lr + (deviation * torch.randn(lr.shape)).to(lr)
+
+
+class FamilyPairs:
+    """Make pairs of patches by a random family of degradations: a `prepare_batch` of MONAI's trainers.
+
+    Takes {"label": `(B, C, *(patch + 2 * border))`} with the border of the family, returns the low-resolution
+    `(B, C, *(patch / s))` and the high-resolution `(B, 1, *patch)` of the middle channel.
+
+    Args:
+        family: draws a degradation for each patch, and changes contrast, brightness and size of what it shows.
+    """
+
+    def __init__(self, family: RandomFamily) -> None:
+        self.family = family
+
+    def __call__(
+        self, batchdata: Mapping[str, Tensor], device: torch.device, non_blocking: bool = False, **kwargs: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Make the pair on `device`."""
+        lr, hr = self.family(batchdata["label"].to(device, non_blocking=non_blocking))
+        middle = hr.shape[1] // 2
+        return lr, hr[:, middle : middle + 1]
 
 
 class VolumePair:

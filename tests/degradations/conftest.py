@@ -21,7 +21,7 @@ def factory(request: pytest.FixtureRequest) -> Callable[[tuple[int, ...]], Degra
 
 
 @pytest.fixture(
-    scope="session", params=[name for name in DEGRADATIONS if name not in ("kspace_crop", "kspace_crop_plain")]
+    scope="session", params=[name for name, make in DEGRADATIONS.items() if make((2, 2)).border is not None]
 )
 def image_domain_factory(request: pytest.FixtureRequest) -> Callable[[tuple[int, ...]], Degradation]:
     """Makes a degradation with a finite border from a scale for each axis."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
 
-from custom.degradations import AreaMean, BicubicGaussian
-from custom.engines import PatchPairs
+from custom.degradations import AreaMean, BicubicGaussian, Member, RandomFamily
+from custom.engines import FamilyPairs, PatchPairs
 from custom.errors import UsageError
 
 CPU = torch.device("cpu")
@@ -73,3 +75,15 @@ def test_others_have_to_fit() -> None:
         PatchPairs(_blur(1.0), share=2)
     with pytest.raises(UsageError, match="noise is -1"):
         PatchPairs(_blur(1.0), noise=-1)
+
+
+def test_pairs_of_a_family_keep_the_middle_slice_as_target() -> None:
+    still = {"noise": 0.0, "contrast": 0.0, "bias": 0.0, "sharpened": 0.0}
+    family = RandomFamily(AreaMean(2, 2), {"area": Member(partial(AreaMean, 2, 2))}, [8, 8], **still)
+    size = 8 + 2 * family.border[0]
+    hr = torch.rand(2, 3, size, size)
+    lr, label = FamilyPairs(family)({"label": hr}, CPU)
+    assert lr.shape == (2, 3, 4, 4)
+    patch = _cropped(hr, family.border[0])
+    torch.testing.assert_close(label, patch[:, 1:2])
+    torch.testing.assert_close(lr, AreaMean(2, 2)(patch))
