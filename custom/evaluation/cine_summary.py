@@ -1,4 +1,4 @@
-"""Figures of cines as files: cine.csv, cine.json, cine.md."""
+"""The figures of cines, and their files: cine.csv, cine.json, cine.md."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from custom.storage import replace_file
 
 __all__ = ["CINE_COLUMNS", "TRUTH", "cine_markdown", "cine_rows", "summarise_cine", "write_cine"]
 
-#: The name of the high resolution itself among the methods.
+#: The name that the high-resolution cine itself has among the methods.
 TRUTH = "truth"
 
-#: The columns of cine.csv. Areas are in mm2, or in pixels where the size of a pixel is not known.
+#: The columns of cine.csv. The column "unit" holds the unit of the areas: "mm2", or "pixels" if their size is unknown.
 CINE_COLUMNS = (
     "subject",
     "slice",
@@ -36,14 +36,15 @@ CINE_COLUMNS = (
 
 
 def cine_rows(rows: Iterable[Row]) -> list[Row]:
-    """Turn the areas of each row into figures; of a scan that came twice the first counts.
+    """Compute the figures of each slice and method from the areas of its frames.
 
     Args:
-        rows: of all processes: subject, key (which scan), slice, method, frames, areas (one a frame; none where the
-            truth has no pool), unit and flicker.
+        rows: the measurements of all processes. Each has "subject", "key" (the scan), "slice", "method", "frames"
+            (their number), "areas" (of the blood pool in each frame; empty if the truth has no pool), "unit" and
+            "flicker". Of a slice that was measured twice the first row counts.
 
     Returns:
-        Rows with CINE_COLUMNS and key, sorted by subject and slice.
+        Rows with `CINE_COLUMNS` and "key", sorted by subject, scan and slice.
     """
     merged: dict[tuple[str, str | None, int, str], Row] = {}
     for row in rows:
@@ -62,28 +63,30 @@ def cine_rows(rows: Iterable[Row]) -> list[Row]:
 
 
 def summarise_cine(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return means over subjects with intervals, and the agreement with the truth over slices and over subjects.
+    """Return means over subjects with 95 % intervals, and the agreement of each method with the truth.
 
     Args:
-        rows: as `cine_rows` gives them.
+        rows: as `cine_rows` returns them.
 
     Returns:
-        {"methods": {method: {"flicker", "change": {mean, low, high}}}, "agreement_with_truth": {method: {"change",
-        "largest_area_percent", "smallest_area_percent" (over slices), "change_of_subject": {bias, low, high, count}}},
-        "subjects": [...], "slices": how many have a pool}. Areas are in percent of the truth's largest.
+        "methods": for each method "flicker" and "change", each {"mean", "low", "high"}, over subjects.
+        "agreement_with_truth": for each method "change", "largest_area_percent" and "smallest_area_percent" over
+        slices, and "change_of_subject" over subjects, each {"bias", "low", "high", "count"}; areas are in percent of
+        the largest area of the truth. "subjects": their names. "slices": the number of slices in which the truth has a
+        blood pool and more than one frame.
     """
     by_method: dict[str, dict[tuple[str, str | None, int], Row]] = defaultdict(dict)
     for row in rows:
         by_method[row["method"]][row["subject"], row["key"], row["slice"]] = row
     subjects = sorted({row["subject"] for row in rows})
-    # Slices where the truth has a pool that changes: those of one frame only say nothing about the cycle.
+    # The slices in which the truth has a pool and more than one frame.
     places = [place for place, row in by_method[TRUTH].items() if not math.isnan(row["change"])]
 
     def column(method: str, name: str) -> list[float]:
         return [by_method[method][place][name] for place in places]
 
     def relative(method: str, name: str) -> list[float]:
-        # Of the truth's largest area in both cases: the smallest may be next to nothing.
+        # In percent of the largest area of the truth, as its smallest area may be almost 0.
         return [100 * v / t for v, t in zip(column(method, name), column(TRUTH, "largest_area"), strict=True)]
 
     def change(method: str, subject: str) -> float:
@@ -124,10 +127,15 @@ def summarise_cine(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def write_cine(rows: Sequence[Row], summary: dict[str, Any], output_dir: str | Path) -> None:
-    """Write cine.csv, cine.json and cine.md; no file is ever half there.
+    """Write cine.csv, cine.json and cine.md, each whole or not at all.
+
+    Args:
+        rows: as `cine_rows` returns them.
+        summary: as `summarise_cine` returns it.
+        output_dir: the folder; made if it does not exist.
 
     Raises:
-        InputError: if the folder cannot be written.
+        InputError: if a file cannot be written.
     """
     folder = Path(output_dir)
     replace_file(folder / "cine.csv", csv_text(rows, CINE_COLUMNS))
@@ -136,7 +144,7 @@ def write_cine(rows: Sequence[Row], summary: dict[str, Any], output_dir: str | P
 
 
 def cine_markdown(summary: dict[str, Any]) -> str:
-    """Return the summary as Markdown that is readable as plain text too."""
+    """Return the summary as a Markdown table."""
     counts = f"Subjects: {len(summary['subjects'])}; slices with a blood pool: {summary['slices']}."
     first = "Flicker and change of the pool: mean over subjects [95 % bootstrap interval]."
     last = "The other columns, against the truth: bias [limits of agreement, bias ± 1.96 SD] over slices"

@@ -1,6 +1,6 @@
-"""What all pictures of images have in common: dark ground, the names of the methods, and how they become PNG files.
+"""What all pictures share: a dark background, the titles of the methods, the font size, and writing PNG files.
 
-Drawn through matplotlib's objects alone, without pyplot: no global state, so it may run in any thread.
+Pictures are drawn by matplotlib's objects without pyplot. So there is no global state, and any thread may draw.
 """
 
 from __future__ import annotations
@@ -12,9 +12,15 @@ from matplotlib.figure import Figure
 
 from custom.storage import whole_file
 
-__all__ = ["ACCENT", "BACKGROUND", "QUIET", "TEXT", "dark_figure", "method_title", "save_figure"]
+__all__ = ["ACCENT", "BACKGROUND", "FONT_SIZE", "GREY", "TEXT", "dark_figure", "method_title", "save_figure"]
 
-BACKGROUND, TEXT, QUIET, ACCENT = "#0e0f12", "#f2f2f2", "#a8adb5", "#ffb000"
+#: Colours: of the background, of text, of text that matters less, and of boxes and lines on images.
+BACKGROUND, TEXT, GREY, ACCENT = "#0e0f12", "#f2f2f2", "#a8adb5", "#ffb000"
+
+#: The size of text in points; titles are larger.
+FONT_SIZE = 9.0
+
+_DOTS_PER_INCH = 150
 
 _TITLES = {
     "truth": "HR",
@@ -27,24 +33,27 @@ _TITLES = {
 
 
 def method_title(name: str) -> str:
-    """Return what stands above the image of a method."""
+    """Return the title of a method's image; the name itself if the method has no title."""
     return _TITLES.get(name, name)
 
 
 def dark_figure(width: float, height: float) -> Figure:
-    """Return an empty figure of a size in inches."""
+    """Return an empty figure with a dark background; width and height in inches."""
     figure = Figure(figsize=(width, height), facecolor=BACKGROUND)
     FigureCanvasAgg(figure)
     return figure
 
 
-def save_figure(figure: Figure, path: str | Path, dpi: int) -> Path:
-    """Write a PNG that is never half there; folders are made.
+def save_figure(figure: Figure, path: str | Path) -> Path:
+    """Write a figure as a PNG file, whole or not at all; missing folders are made.
+
+    Returns:
+        The path.
 
     Raises:
         InputError: if the file cannot be written.
     """
     path = Path(path)
     with whole_file(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=dpi)
+        figure.savefig(temporary, format="png", dpi=_DOTS_PER_INCH)
     return path

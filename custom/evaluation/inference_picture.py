@@ -1,4 +1,4 @@
-"""The picture of one result of inference: input, cubic interpolation and result in one plane."""
+"""The picture of one result of inference: the input, its cubic interpolation and the result in one plane."""
 
 from __future__ import annotations
 
@@ -18,7 +18,20 @@ _ZOOM_SIDE = 64
 
 
 def inference_picture(images: dict[str, Tensor], affine: Any, slice_axis: int, title: str) -> bytes:
-    """Draw the images (1, 1, *spatial) in one plane, with a zoomed part below, as PNG."""
+    """Draw images side by side in one plane, each with a detail below it.
+
+    The plane lies in the middle of the foreground of the result; the detail is where the result has most of it.
+
+    Args:
+        images: "input", "cubic" and "result", each (1, 1, *spatial), all of one shape, in the units of the intensity
+            scale.
+        affine: voxel to world (RAS+, mm), 4 x 4; None shows the array as it is.
+        slice_axis: the spatial axis across the plane, if there are three.
+        title: printed above.
+
+    Returns:
+        The PNG file.
+    """
     arrays = {name: image[0, 0].cpu().numpy() for name, image in images.items()}
     inside = foreground_mask(arrays["result"])
     axis = slice_axis % 3 if inside.ndim == 3 else None

@@ -1,4 +1,4 @@
-"""M-mode pictures: one line through the wall of the heart, over time, by each method."""
+"""M-mode pictures: the signal along one line through the wall of the heart, over time, by each method."""
 
 from __future__ import annotations
 
@@ -10,14 +10,23 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from custom.evaluation.figures import ACCENT, BACKGROUND, QUIET, TEXT, dark_figure, method_title, save_figure
+from custom.evaluation.figures import (
+    ACCENT,
+    BACKGROUND,
+    FONT_SIZE,
+    GREY,
+    TEXT,
+    dark_figure,
+    method_title,
+    save_figure,
+)
 from custom.metrics import find_blood_pool
 
 __all__ = ["Line", "line_through", "m_mode_picture"]
 
 Image = NDArray[np.float32]
 
-# The line reaches this many radii of the pool to either side of its middle: over the walls.
+# The line reaches this many radii of the blood pool to each side of its middle, so that it crosses the walls.
 _REACH = 2.0
 
 
@@ -26,10 +35,10 @@ class Line:
     """A line of pixels in a slice.
 
     Attributes:
-        axis: 0 for a line down the rows, 1 for one along the columns.
-        position: the column, or the row, that it runs in.
+        axis: 0 for a line down a column, 1 for a line along a row.
+        position: the number of that column or row.
         start: its first pixel.
-        stop: the pixel after its last.
+        stop: the pixel after its last one.
     """
 
     axis: int
@@ -38,16 +47,16 @@ class Line:
     stop: int
 
     def over_time(self, frames: Tensor) -> Image:
-        """Return the line's signal (pixels, frames) of frames (frames, rows, columns)."""
+        """Return the signal along the line, (pixels, frames), of a slice (frames, rows, columns)."""
         along = frames.select(2 if self.axis == 0 else 1, self.position)[:, self.start : self.stop]
         found: Image = along.detach().float().cpu().numpy().T
         return found
 
 
 def line_through(truth: Tensor) -> Line:
-    """Lay a line through the middle of the blood pool, down or across, where more moves.
+    """Return a line through the middle of the blood pool: down or across, whichever has more motion on it.
 
-    Without a pool the line runs through the pixel that moves most, over the whole slice.
+    If no blood pool is found, the line runs over the whole slice, through the pixel with most motion.
 
     Args:
         truth: (frames, rows, columns).
@@ -69,19 +78,15 @@ def line_through(truth: Tensor) -> Line:
     return max(lines, key=lambda line: float(line.over_time(truth).std(axis=1).sum()))
 
 
-def m_mode_picture(
-    path: str | Path, frames: Mapping[str, Tensor], title: str = "", font_size: float = 9.0, dpi: int = 150
-) -> Path:
-    """Draw the slice with the line, and the line over time by each method with its error below; write a PNG.
+def m_mode_picture(path: str | Path, frames: Mapping[str, Tensor], title: str) -> Path:
+    """Write a PNG with the slice and its line, and with the line over time by each method above its error.
 
-    All images share one window and all errors one scale. Phases run to the right, one after the other.
+    All images share one grey window, and all errors one scale. The phases run from left to right.
 
     Args:
-        path: of the PNG; folders are made.
-        frames: by name (frames, rows, columns), the truth first.
+        path: of the PNG; missing folders are made.
+        frames: the slice by each method, (frames, rows, columns), data range 1; the truth is the first.
         title: printed above.
-        font_size: in points.
-        dpi: dots an inch.
 
     Returns:
         The path.
@@ -103,30 +108,30 @@ def m_mode_picture(
     grid = figure.add_gridspec(
         2, len(names) + 1, left=0.015, right=0.985, top=0.86, bottom=0.09, wspace=0.06, hspace=0.12
     )
-    figure.suptitle(title, color=TEXT, fontsize=1.35 * font_size, fontweight="bold", x=0.015, ha="left")
+    figure.suptitle(title, color=TEXT, fontsize=1.35 * FONT_SIZE, fontweight="bold", x=0.015, ha="left")
     panels = figure.add_subplot(grid[0, 0])
     panels.imshow(first, cmap="gray", vmin=window[0], vmax=window[1])
     ends = ([line.position] * 2, [line.start, line.stop - 1])
     panels.plot(*(ends if line.axis == 0 else ends[::-1]), color=ACCENT, linewidth=1.2)
-    panels.set_title("HR, first phase", color=TEXT, fontsize=1.15 * font_size)
+    panels.set_title("HR, first phase", color=TEXT, fontsize=1.15 * FONT_SIZE)
     plain = [panels]
     for number, name in enumerate(names, start=1):
         panel = figure.add_subplot(grid[0, number])
         panel.imshow(lines[name], cmap="gray", vmin=window[0], vmax=window[1], aspect="auto", interpolation="nearest")
-        panel.set_title(method_title(name), color=TEXT, fontsize=1.15 * font_size)
+        panel.set_title(method_title(name), color=TEXT, fontsize=1.15 * FONT_SIZE)
         plain.append(panel)
         if name == names[0]:
-            panel.set_xlabel(f"{reference.shape[1]} phases", color=QUIET, fontsize=font_size)
+            panel.set_xlabel(f"{reference.shape[1]} phases", color=GREY, fontsize=FONT_SIZE)
             continue
         below = figure.add_subplot(grid[1, number])
         shown = below.imshow(errors[name], cmap="inferno", vmin=0, vmax=limit, aspect="auto", interpolation="nearest")
-        below.set_xlabel(f"MAE {errors[name].mean():.4f}", color=TEXT, fontsize=font_size)
+        below.set_xlabel(f"MAE {errors[name].mean():.4f}", color=TEXT, fontsize=FONT_SIZE)
         plain.append(below)
     if errors:
         scale = figure.add_axes((0.06, 0.09, 0.012, 0.33))
         bar = figure.colorbar(shown, cax=scale)
-        bar.ax.tick_params(colors=TEXT, labelsize=0.9 * font_size)
-        figure.text(0.11, 0.255, "Absolute error\nof data range 1", color=TEXT, fontsize=font_size, va="center")
+        bar.ax.tick_params(colors=TEXT, labelsize=0.9 * FONT_SIZE)
+        figure.text(0.11, 0.255, "Absolute error\nof data range 1", color=TEXT, fontsize=FONT_SIZE, va="center")
     for panel in plain:
         panel.set(xticks=[], yticks=[], facecolor=BACKGROUND)
-    return save_figure(figure, path, dpi)
+    return save_figure(figure, path)

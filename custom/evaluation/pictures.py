@@ -1,4 +1,4 @@
-"""A picture of a comparison: the images, a zoomed detail, and where each method is wrong."""
+"""The picture of a comparison: the image by each method, a detail of it, and the map of its errors."""
 
 from __future__ import annotations
 
@@ -19,20 +19,30 @@ from scipy import ndimage
 from torch import Tensor
 
 from custom.errors import UsageError
-from custom.evaluation.figures import ACCENT, BACKGROUND, QUIET, TEXT, dark_figure, method_title, save_figure
+from custom.evaluation.figures import (
+    ACCENT,
+    BACKGROUND,
+    FONT_SIZE,
+    GREY,
+    TEXT,
+    dark_figure,
+    method_title,
+    save_figure,
+)
 from custom.evaluation.planes import Plane, foreground_box, plane_of
 
 __all__ = ["comparison_picture", "detail_box", "frame_title", "picture_name"]
 
 Image = NDArray[np.float32]
 
-_COLUMN, _GAP, _EDGE = 2.5, 0.08, 0.16  # inches
-_LINE = 1.6  # font sizes
+_COLUMN, _GAP, _EDGE = 2.5, 0.08, 0.16  # inches: the width of a panel, between panels, and around all of them
+_LINE = FONT_SIZE / 72 * 1.6  # inches: the height of a line of text
+_SCALE = 3.2 * _LINE  # inches: the smallest height of the scale of the error maps, with its three lines of text
 
 
 @dataclass(frozen=True)
 class _Row:
-    """A row of panels: its height in inches, and the room above and below for text."""
+    """A row of panels: its height, and the room above and below it for text, in inches."""
 
     height: float
     above: float = 0.0
@@ -49,29 +59,24 @@ def comparison_picture(
     slice_axis: int = -1,
     title: str = "",
     zoom: Literal["detail", "centre"] = "detail",
-    font_size: float = 9.0,
-    dpi: int = 150,
 ) -> Path:
-    """Draw HR and the methods side by side, a zoomed crop, and error maps on one scale; write a PNG.
+    """Write a PNG with HR and the methods side by side, a detail of each, and error maps on one scale.
 
-    The errors of the methods have no say in where the zoom is. A volume is shown in the slice in the middle of the
-    foreground, and in the two planes across it; of several frames the first is shown, which the title says. With an
-    affine, planes are upright (superior or anterior up) with the patient's right, or front, at the left, and voxels
-    have their shape.
+    A volume is shown in the slice in the middle of the foreground, and in two planes at right angles to it. Of several
+    frames the first is shown, and the title says so. With an affine, the planes are upright (superior or anterior is
+    up), the patient's right or front is at the left, and the voxels have their true shape. The place of the detail does
+    not depend on the errors of the methods.
 
     Args:
-        path: of the PNG; folders are made.
-        hr: (1, frames, *spatial), the truth, data range 1.
-        images: the methods by name, of the same shape; the first is the input as it is.
-        scores: PSNR in dB and SSIM by name, to be printed.
-        mask: the foreground, of the same shape or with one frame.
-        affine: voxel to world (RAS+, mm), 4 x 4.
-        slice_axis: the spatial axis across the main plane.
-        title: printed above, for example the subject.
-        zoom: what the crop shows: "detail", where HR has most of it within the foreground, or the "centre" of the
-            foreground, which is what a scan was planned on.
-        font_size: in points; panels keep their size.
-        dpi: dots an inch.
+        path: of the PNG; missing folders are made.
+        hr: the truth, (1, frames, *spatial), 2 or 3 spatial axes, data range 1.
+        images: the methods by name, each of the same shape.
+        scores: PSNR in dB and SSIM of each method, printed below its errors.
+        mask: the foreground, of the same shape or with one frame; without it all voxels are foreground.
+        affine: voxel to world (RAS+, mm), 4 x 4; without it the array is shown as it is.
+        slice_axis: the spatial axis across the main plane, if there are three.
+        title: printed above, such as the subject.
+        zoom: "detail" zooms to where HR has most detail in the foreground, "centre" to the middle of the foreground.
 
     Returns:
         The path.
@@ -84,18 +89,22 @@ def comparison_picture(
         raise UsageError(f"zoom is {zoom!r}; choose detail or centre")
     arrays = {"HR": _array(hr), **{name: _array(image) for name, image in images.items()}}
     inside = np.ones(arrays["HR"].shape, bool) if mask is None else _array(mask) > 0
-    figure = _draw(arrays, scores, inside, affine, slice_axis, frame_title(title, hr), hr.shape[1], zoom, font_size)
-    return save_figure(figure, path, dpi)
+    figure = _draw(arrays, scores, inside, affine, slice_axis, frame_title(title, hr), hr.shape[1], zoom)
+    return save_figure(figure, path)
 
 
 def frame_title(title: str, image: Tensor) -> str:
-    """Add to a title which frame of an image (1, frames, *spatial) is shown, where there are several."""
+    """Return a title that says, if an image (1, frames, *spatial) has several frames, that the first is shown."""
     frames = image.shape[1]
     return title if frames == 1 else f"{title}{', ' if title else ''}frame 1 of {frames}"
 
 
 def picture_name(subject: str) -> str:
-    """Return a file name for a subject: `<subject>.png` where it is plain, else made safe and told apart by a hash."""
+    """Return the file name of a subject's picture: `<subject>.png`.
+
+    Characters other than letters, digits, ".", "_" and "-" are replaced, and part of the name's sha256 is added, so
+    that two subjects have two names.
+    """
     safe = re.sub(r"[^A-Za-z0-9._-]+", "_", subject).lstrip("._-")[:80]
     if safe != subject:
         safe = f"{safe or 'subject'}-{hashlib.sha256(subject.encode()).hexdigest()[:8]}"
@@ -103,10 +112,15 @@ def picture_name(subject: str) -> str:
 
 
 def detail_box(hr: Image, mask: NDArray[np.bool_], side: int) -> tuple[int, int]:
-    """Find the corner (row, column) of the `side` x `side` box where an image has most detail within a mask.
+    """Return the upper left corner (row, column) of the box in which an image has most detail.
 
-    Detail is the squared gradient, cut off at its 95th percentile, so that one bright vessel does not decide. The
-    mask's rim is left out: the step to the background is no detail.
+    Detail is the sum of the squared gradient. The gradient is limited to its 95th percentile, so that one bright vessel
+    does not decide. The rim of the mask is left out, because the step to the background is not a detail.
+
+    Args:
+        hr: (rows, columns).
+        mask: the foreground, of the same shape.
+        side: of the box, in pixels.
     """
     energy = np.zeros(hr.shape)
     for axis in (axis for axis in (0, 1) if hr.shape[axis] > 1):
@@ -131,8 +145,7 @@ def _draw(
     slice_axis: int,
     title: str,
     frames: int,
-    zoom_on: str,
-    font_size: float,
+    zoom: str,
 ) -> Figure:
     hr = arrays["HR"]
     shown = hr[inside] if inside.any() else hr
@@ -149,39 +162,35 @@ def _draw(
     shown_planes = [(planes[0], view), *((plane, foreground_box(plane.cut(inside))) for plane in planes[1:])]
     side = max(8, min(*body.shape, round(min(main["HR"][view].shape) * 0.28)))
     side = min(side, *body.shape)
-    if zoom_on == "detail":
+    if zoom == "detail":
         corner = detail_box(main["HR"], body, side)
     else:
         middle = [(part.start + part.stop - side) // 2 for part in view]
         corner = (min(max(middle[0], 0), body.shape[0] - side), min(max(middle[1], 0), body.shape[1] - side))
-    zoom = (slice(corner[0], corner[0] + side), slice(corner[1], corner[1] + side))
+    box = (slice(corner[0], corner[0] + side), slice(corner[1], corner[1] + side))
     errors = {name: np.abs(image - main["HR"]) for name, image in main.items() if name != "HR"}
     limit = float(max(np.quantile(error[view], 0.995) for error in errors.values())) or 1.0
 
-    line = font_size / 72 * _LINE
-    # A strip that is too thin for its letters has them below.
-    under = [line if _height(plane.cut(hr)[box], plane.aspect) < 3 * line else _GAP for plane, box in shown_planes]
+    # A panel that is too thin for its letters has them below.
+    heights = [_height(plane.cut(hr)[part], plane.aspect) for plane, part in shown_planes]
+    below = [_LINE if height < 3 * _LINE else _GAP for height in heights]
     rows = [
-        _Row(_height(main["HR"][view], planes[0].aspect), above=line * (2.9 if title else 1.7), below=under[0]),
+        _Row(heights[0], above=_LINE * (2.9 if title else 1.7), below=below[0]),
         _Row(_COLUMN * min(1.4, planes[0].aspect)),
-        _Row(_height(main["HR"][view], planes[0].aspect), below=line * 2.9),
+        _Row(heights[0], above=max(0.0, _SCALE - heights[0]), below=_LINE * 2.9),
+        *(_Row(height, below=room) for height, room in zip(heights[1:], below[1:], strict=True)),
     ]
-    others = shown_planes[1:]
-    rows += [
-        _Row(_height(plane.cut(hr)[box], plane.aspect), below=below)
-        for (plane, box), below in zip(others, under[1:], strict=True)
-    ]
-    canvas = _Canvas(rows, len(arrays), font_size)
+    canvas = _Canvas(rows, len(arrays))
     if title:
-        canvas.text(_EDGE, line * 0.9, title, fontsize=font_size * 1.35, fontweight="bold")
+        canvas.text(_EDGE, _LINE * 0.9, title, fontsize=FONT_SIZE * 1.35, fontweight="bold")
 
     for column, (name, image) in enumerate(main.items()):
         panel = canvas.panel(0, column, image[view], window, planes[0].aspect)
-        panel.set_title(method_title(name), color=TEXT, fontsize=font_size * 1.15, pad=font_size * 0.5)
+        panel.set_title(method_title(name), color=TEXT, fontsize=FONT_SIZE * 1.15, pad=FONT_SIZE * 0.5)
         _outline(panel, corner, side, view)
         if column == 0:
             canvas.label(panel, 0, planes[0])
-        detail = canvas.panel(1, column, image[zoom], window, planes[0].aspect, interpolation="nearest")
+        detail = canvas.panel(1, column, image[box], window, planes[0].aspect, interpolation="nearest")
         for spine in detail.spines.values():
             spine.set(visible=True, color=ACCENT, linewidth=1.2)
         if name != "HR":
@@ -190,11 +199,11 @@ def _draw(
             caption = "" if found is None else f"PSNR {found[0]:.2f} dB\nSSIM {found[1]:.4f}"
             canvas.caption(2, column, caption)
     extent = "the whole " + ("image" if main_axis is None else "volume") if frames == 1 else f"all {frames} frames"
-    canvas.caption(2, 0, f"PSNR and SSIM over\n{extent}", QUIET)
+    canvas.caption(2, 0, f"PSNR and SSIM over\n{extent}", GREY)
     canvas.colour_bar(2, limit)
-    for row, (plane, box) in enumerate(others, start=3):
+    for row, (plane, part) in enumerate(shown_planes[1:], start=3):
         for column, array in enumerate(arrays.values()):
-            panel = canvas.panel(row, column, plane.cut(array)[box], window, plane.aspect)
+            panel = canvas.panel(row, column, plane.cut(array)[part], window, plane.aspect)
             if column == 0:
                 canvas.label(panel, row, plane)
     return canvas.figure
@@ -203,19 +212,18 @@ def _draw(
 class _Canvas:
     """A figure whose panels are placed in inches, so that images keep their shape and nothing overlaps."""
 
-    def __init__(self, rows: list[_Row], columns: int, font_size: float) -> None:
+    def __init__(self, rows: list[_Row], columns: int) -> None:
         self.rows = rows
-        self.font_size = font_size
         self.width = 2 * _EDGE + columns * _COLUMN + (columns - 1) * _GAP
         self.height = sum(row.above + row.height + row.below for row in rows) + _EDGE
         self.figure = dark_figure(self.width, self.height)
 
     def place(self, left: float, top: float, width: float, height: float) -> tuple[float, float, float, float]:
-        """Turn inches from the upper left corner into the figure's fractions."""
+        """Return a box as fractions of the figure; it is given in inches from the upper left corner."""
         return left / self.width, 1 - (top + height) / self.height, width / self.width, height / self.height
 
     def corner(self, row: int, column: int) -> tuple[float, float]:
-        """Return left and top of a panel in inches."""
+        """Return the left and upper edge of a panel, in inches from the upper left corner of the figure."""
         top = sum(r.above + r.height + r.below for r in self.rows[:row]) + self.rows[row].above
         return _EDGE + column * (_COLUMN + _GAP), top
 
@@ -229,7 +237,7 @@ class _Canvas:
         colours: str = "gray",
         interpolation: str = "auto",
     ) -> Axes:
-        """Show an image."""
+        """Show an image (rows, columns) as the panel of a row and column."""
         left, top = self.corner(row, column)
         axes = self.figure.add_axes(self.place(left, top, _COLUMN, self.rows[row].height))
         axes.imshow(image, cmap=colours, vmin=window[0], vmax=window[1], aspect=aspect, interpolation=interpolation)
@@ -239,27 +247,27 @@ class _Canvas:
         return axes
 
     def text(self, left: float, top: float, text: str, **style: Any) -> None:
-        """Write at a place in inches."""
+        """Write text at a place that is given in inches."""
         x, y, _, _ = self.place(left, top, 0, 0)
-        self.figure.text(x, y, text, **{"color": TEXT, "fontsize": self.font_size, "va": "center", **style})
+        self.figure.text(x, y, text, **{"color": TEXT, "fontsize": FONT_SIZE, "va": "center", **style})
 
     def caption(self, row: int, column: int, text: str, colour: str = TEXT) -> None:
-        """Write below a panel."""
+        """Write text below a panel."""
         left, top = self.corner(row, column)
-        below = top + self.rows[row].height + self.font_size / 72 * 0.5
+        below = top + self.rows[row].height + FONT_SIZE / 72 * 0.5
         self.text(left + _COLUMN / 2, below, text, color=colour, ha="center", va="top", linespacing=1.35)
 
     def label(self, panel: Axes, row: int, plane: Plane) -> None:
-        """Name the plane, and the patient's sides where they are known: in the panel, or below it if it is thin."""
+        """Write the name of a plane and the patient's sides, if known, into a panel, or below it if it is thin."""
         if self.rows[row].below > _GAP:
             left, top = self.corner(row, 0)
             sides = f": {plane.left} at the left, {plane.top} at the top" if plane.left else ""
-            middle = top + self.rows[row].height + self.font_size / 72 * _LINE / 2
-            self.text(left, middle, plane.name + sides, fontsize=self.font_size * 0.85)
+            middle = top + self.rows[row].height + _LINE / 2
+            self.text(left, middle, plane.name + sides, fontsize=FONT_SIZE * 0.85)
             return
         style: dict[str, Any] = {
             "color": TEXT,
-            "fontsize": self.font_size * 0.85,
+            "fontsize": FONT_SIZE * 0.85,
             "transform": panel.transAxes,
             "path_effects": [withStroke(linewidth=2, foreground="black")],
         }
@@ -270,31 +278,32 @@ class _Canvas:
             panel.text(0.5, 0.98, plane.top, ha="center", va="top", **style)
 
     def colour_bar(self, row: int, limit: float) -> None:
-        """Draw the scale of the error maps where HR, which has no error, would stand."""
+        """Draw the scale of the error maps into the first column, where HR would have its map."""
         left, top = self.corner(row, 0)
-        height = self.rows[row].height
+        height = max(self.rows[row].height, _SCALE)
+        top -= height - self.rows[row].height
         axes = self.figure.add_axes(self.place(left + _COLUMN * 0.62, top + height * 0.08, 0.16, height * 0.84))
         axes.imshow(
             np.linspace(0, 1, 256)[:, None], cmap="inferno", aspect="auto", origin="lower", extent=(0, 1, 0, limit)
         )
         axes.set(xticks=[])
         axes.yaxis.tick_right()
-        axes.tick_params(colors=TEXT, labelsize=self.font_size * 0.9)
+        axes.tick_params(colors=TEXT, labelsize=FONT_SIZE * 0.9)
         for spine in axes.spines.values():
-            spine.set(color=QUIET, linewidth=0.6)
+            spine.set(color=GREY, linewidth=0.6)
         self.text(
             left + _COLUMN * 0.04, top + height * 0.5, "Absolute error\n|method - HR|\nof data range 1", linespacing=1.6
         )
 
 
 def _outline(panel: Axes, corner: tuple[int, int], side: int, view: tuple[slice, slice]) -> None:
-    """Draw the zoomed box on a panel that shows `view` of the plane."""
+    """Draw the box of the detail on a panel that shows the part `view` of the plane."""
     origin = (corner[1] - view[1].start - 0.5, corner[0] - view[0].start - 0.5)
     panel.add_patch(Rectangle(origin, side, side, fill=False, edgecolor=ACCENT, linewidth=1.0))
 
 
 def _height(image: Image, aspect: float) -> float:
-    """Height in inches of a panel that shows an image in a column's width, at most 1.4 times that."""
+    """Return the height in inches of a panel that is as wide as a column, at most 1.4 times its width."""
     return _COLUMN * min(1.4, image.shape[0] * aspect / image.shape[1])
 
 

@@ -1,4 +1,4 @@
-"""Planes of a volume the way a reader of scans expects them."""
+"""Planes of a volume, turned as radiologists are used to see them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 __all__ = ["Plane", "foreground_box", "plane_of"]
 
-# For the world axes x, y, z (right, anterior, superior): the plane across each, and the sides that they run to.
+# For each world axis (x to the right, y to anterior, z to superior): the plane across it, and its positive and negative
+# side.
 _NAMES = ("sagittal", "coronal", "axial")
 _SIDES = (("R", "L"), ("A", "P"), ("S", "I"))
-# A direction that is further than this from an axis is none of its own: half of the way to the next plane.
+# A direction further than this from every axis is oblique. Halfway between two axes it is 45 degrees from both.
 _OBLIQUE_DEGREES = 22.5
 
 
@@ -23,15 +24,15 @@ class Plane:
     """How to cut a plane out of an array and turn it upright.
 
     Attributes:
-        axis: the axis across the plane, None for an array that is a plane itself.
-        index: where on that axis.
-        transpose: whether the second remaining axis runs downwards.
-        flips: whether to turn over rows, columns (after transposing).
-        aspect: height over width of a pixel.
-        name: of the plane, "oblique" if it is far from all that have a name, empty if not known.
-        left: the patient's side at the left, empty if not known; as in DICOM's PatientOrientation several letters,
-            the nearest first, where the picture runs between them.
-        top: the patient's side at the top.
+        axis: the array axis across the plane; None if the array is the plane.
+        index: the position on that axis.
+        transpose: whether to exchange the two remaining axes, so that the second one becomes the rows.
+        flips: whether to reverse the rows, and the columns, after the exchange.
+        aspect: the height of a pixel over its width.
+        name: "axial", "coronal", "sagittal", or "oblique" if the plane is far from these; "" if not known.
+        left: the patient's side at the left of the picture: "R", "L", "A", "P", "S" or "I"; "" if not known. An oblique
+            direction has several letters, the nearest first, as in DICOM's PatientOrientation.
+        top: the patient's side at the top, likewise.
     """
 
     axis: int | None
@@ -44,7 +45,7 @@ class Plane:
     top: str = ""
 
     def cut(self, array: NDArray[Any]) -> NDArray[Any]:
-        """Return the plane of an array, rows downwards."""
+        """Return the plane of an array as (rows, columns), the first row at the top of the picture."""
         plane = array if self.axis is None else array.take(self.index, axis=self.axis)
         if self.transpose:
             plane = plane.T
@@ -52,10 +53,10 @@ class Plane:
 
 
 def plane_of(mask: NDArray[np.bool_], affine: NDArray[np.float64] | None, axis: int | None) -> Plane:
-    """Choose the plane across `axis` in the middle of a mask's extent.
+    """Return the plane across an axis, in the middle of the extent of a mask along it.
 
     Args:
-        mask: 2D or 3D.
+        mask: (i, j, k) or (i, j); an empty one gives the middle of the array.
         affine: voxel to world (RAS+, mm), 4 x 4; without it the array is shown as it is.
         axis: 0 to 2; None for a 2D array.
     """
@@ -72,10 +73,10 @@ def plane_of(mask: NDArray[np.bool_], affine: NDArray[np.float64] | None, axis: 
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     across = 2 if axis is None else axis
     first, second = (a for a in range(3) if a != across)
-    # The higher of the two world axes stands upright: superior, else anterior.
+    # The rows run along the higher of the two world axes: z if it is there, else y.
     rows, columns = (first, second) if world[first] > world[second] else (second, first)
-    # Rows run downwards, so an axis that runs up is turned over. At the left is the patient's right or front: columns
-    # that run towards them are turned over too.
+    # The first row is at the top, so rows that run to superior or anterior are reversed. The patient's right or front
+    # is at the left, so columns that run towards it are reversed too.
     return Plane(
         axis,
         index,
@@ -89,7 +90,7 @@ def plane_of(mask: NDArray[np.bool_], affine: NDArray[np.float64] | None, axis: 
 
 
 def _name(one: NDArray[np.float64], other: NDArray[np.float64]) -> str:
-    """Name the plane of two directions."""
+    """Return the name of the plane that two directions span."""
     normal = np.cross(one / np.linalg.norm(one), other / np.linalg.norm(other))
     cosines = np.abs(normal) / np.linalg.norm(normal)
     is_oblique = cosines.max() < np.cos(np.radians(_OBLIQUE_DEGREES))
@@ -97,7 +98,7 @@ def _name(one: NDArray[np.float64], other: NDArray[np.float64]) -> str:
 
 
 def _sides(direction: NDArray[np.float64]) -> str:
-    """Name the patient's sides that a direction runs to, the nearest first, up to three."""
+    """Return the letters of the patient's sides that a direction runs to, the nearest first, up to three."""
     cosines = direction / np.linalg.norm(direction)
     order = np.argsort(-np.abs(cosines), kind="stable")
     near = [axis for axis in order if axis == order[0] or abs(cosines[axis]) > np.sin(np.radians(_OBLIQUE_DEGREES))]
@@ -105,7 +106,10 @@ def _sides(direction: NDArray[np.float64]) -> str:
 
 
 def foreground_box(mask: NDArray[np.bool_]) -> tuple[slice, slice]:
-    """Return the rows and columns of a 2D mask's bounding box, with a margin of 4 %; all of them if it is empty."""
+    """Return the rows and columns of the bounding box of a 2D mask, with a margin of 4 % of the sides.
+
+    An empty mask gives all rows and columns.
+    """
     found = []
     for axis in (1, 0):
         filled = np.flatnonzero(mask.any(axis=axis))

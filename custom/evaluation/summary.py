@@ -1,4 +1,4 @@
-"""Rows of figures as files: metrics.csv, summary.json, table.md."""
+"""The figures of a comparison, and their files: metrics.csv, summary.json, table.md."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
     "write_results",
 ]
 
-#: A row: "subject", "method", and the figures.
+#: A row holds "subject", "method" and figures; units are those of `custom.metrics.image_metrics`.
 Row = dict[str, Any]
 
 METRIC_COLUMNS = (
@@ -42,10 +42,10 @@ METRIC_COLUMNS = (
     "hfen_foreground",
 )
 
-#: The columns of metrics.csv; figures that rows hold beyond these, such as "psnr_zscore", come after them.
+#: The columns of metrics.csv. Further figures of the rows, such as "psnr_zscore", come after them.
 COLUMNS = ("subject", "method", *METRIC_COLUMNS)
 
-#: The method that the others are compared with.
+#: The method from which the differences of all others are always given.
 REFERENCE = "cubic"
 
 _DIFFERENCE = "difference_from_"
@@ -53,7 +53,7 @@ _DIFFERENCE = "difference_from_"
 #: {"methods": {method: {metric: Interval}}, "difference_from_cubic": ..., "subjects": [...]}
 Summary = dict[str, Any]
 
-# Heading, decimals, and whether more is better, for the table.
+# For the table: the heading, the number of decimals, and an arrow to where the better values are.
 _HEADINGS = {
     "psnr": ("PSNR (dB)", 2, "↑"),
     "ssim": ("SSIM", 4, "↑"),
@@ -69,14 +69,17 @@ _HEADINGS = {
 
 
 def merge_rows(rows: Iterable[Row]) -> list[Row]:
-    """Make one row a subject and method of the rows of all scans and processes.
+    """Average the rows of all scans and processes to one row for each subject and method.
 
-    A scan that came twice ("key" says which scan a row is of) counts once. Several scans of a subject (the images of a
-    folder of slices) are averaged, figure by figure: the PSNR is the mean of theirs, not that of their mean error, and
-    the seconds are those of one scan.
+    Each figure is the mean over the scans of the subject, such as the images in a folder of slices: "psnr" is the mean
+    of their PSNR, and "seconds" is the mean for a scan. A scan that was measured twice counts once; the key "key" of a
+    row names its scan.
+
+    Args:
+        rows: one for each scan and method; NaN figures are left out of the mean.
 
     Returns:
-        Rows sorted by subject, the methods in the order in which they came, without "key".
+        Rows without "key", sorted by subject; the methods keep their order.
     """
     scans: dict[tuple[str, str], list[Row]] = defaultdict(list)
     seen = set()
@@ -99,17 +102,21 @@ def merge_rows(rows: Iterable[Row]) -> list[Row]:
 
 
 def summarise(rows: Sequence[Row], references: Sequence[str] = (REFERENCE,)) -> Summary:
-    """Return means over subjects and paired differences from reference methods, with intervals, of rows as merged.
+    """Return means over subjects, and paired differences from reference methods, each with its 95 % interval.
 
     Args:
-        rows: one a subject and method.
-        references: for each of these methods there is a "difference_from_<method>"; empty where it has no rows.
+        rows: one for each subject and method, as `merge_rows` returns them.
+        references: the methods from which differences are given.
+
+    Returns:
+        "methods": {method: {figure: Interval}}. For each reference "difference_from_<method>", of the same form; it is
+        empty if the reference has no rows. "subjects": their names.
 
     Raises:
-        InputError: if there is no row, so that nothing was evaluated.
+        InputError: if there are no rows.
     """
     if not rows:
-        raise InputError("nothing was evaluated, so there is no table; is the test split of the manifest empty?")
+        raise InputError("no scan was evaluated, so there is no table; check the test split of the manifest")
     values: dict[str, dict[str, Row]] = defaultdict(dict)
     for row in rows:
         values[row["method"]][row["subject"]] = row
@@ -134,7 +141,7 @@ def summarise(rows: Sequence[Row], references: Sequence[str] = (REFERENCE,)) -> 
 
 
 def table_markdown(summary: Summary) -> str:
-    """Return the summary as Markdown that is readable as plain text too."""
+    """Return the summary as Markdown tables whose columns are aligned, so that they read well as plain text."""
     count = len(summary["subjects"])
     several = f"{count} subjects: mean [95 % bootstrap interval over subjects]."
     parts = [several if count > 1 else "1 subject, so there is no interval."]
@@ -154,16 +161,16 @@ def table_markdown(summary: Summary) -> str:
 
 
 def write_results(rows: Sequence[Row], summary: Summary, output_dir: str | Path, origin: Mapping[str, Any]) -> None:
-    """Write metrics.csv, summary.json and table.md; no file is ever half there.
+    """Write metrics.csv, summary.json and table.md, each whole or not at all.
 
     Args:
-        rows: as `merge_rows` gives them.
-        summary: of these rows.
-        output_dir: made if it does not exist.
-        origin: what else belongs into summary.json: manifest, weights_sha256, versions.
+        rows: as `merge_rows` returns them.
+        summary: as `summarise` returns it for these rows.
+        output_dir: the folder; made if it does not exist.
+        origin: further entries of summary.json: "manifest", "weights_sha256", "parameters", "versions".
 
     Raises:
-        InputError: if the folder cannot be written.
+        InputError: if a file cannot be written.
     """
     folder = Path(output_dir)
     replace_file(folder / "metrics.csv", csv_text(rows, ("subject", "method", *_metrics(rows))))
@@ -172,7 +179,7 @@ def write_results(rows: Sequence[Row], summary: Summary, output_dir: str | Path,
 
 
 def _metrics(rows: Iterable[Row]) -> list[str]:
-    """Name the figures of rows: those that all tables have, then what else there is."""
+    """Return the names of the figures: those that every table has, then the others that the rows have."""
     names = dict.fromkeys(METRIC_COLUMNS)
     for row in rows:
         names |= dict.fromkeys(row)

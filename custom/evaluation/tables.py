@@ -1,4 +1,4 @@
-"""Rows and summaries of figures as text: CSV, JSON, and a mean with its interval."""
+"""Figures as text: CSV, JSON, and a mean with its interval."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["csv_text", "interval_text", "json_text"]
 
 
 def csv_text(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
-    """Return rows as CSV under a heading; NaN and None are left empty, keys that are no column left out."""
+    """Return rows as CSV with a header. NaN and None become empty cells; keys that are not a column are left out."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
@@ -25,12 +25,20 @@ def csv_text(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
 
 
 def json_text(value: Any) -> str:
-    """Return nested figures as JSON: intervals as objects, and null for what is not finite, which JSON cannot hold."""
+    """Return nested figures as JSON. Intervals become objects; NaN and infinity become null, as JSON has neither."""
     return json.dumps(_plain(value), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def interval_text(middle: float, low: float, high: float, digits: int, signed: bool) -> str:
-    """Return "1.23 [1.20, 1.26]"; without the interval where it has no width or is not known, "" for NaN."""
+    """Return a mean and its interval as text, such as "1.23 [1.20, 1.26]".
+
+    Args:
+        middle: the mean; NaN gives "".
+        low: the lower end of the interval. If it is NaN or equals `high`, the interval is left out.
+        high: the upper end.
+        digits: after the decimal point.
+        signed: write a plus before positive numbers.
+    """
     if math.isnan(middle):
         return ""
     form = f"{{:{'+' if signed else ''}.{digits}f}}"

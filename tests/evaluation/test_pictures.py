@@ -102,25 +102,16 @@ def test_an_affine_turns_the_volume_and_gives_voxels_their_shape(tmp_path, drawn
     assert sorted({round(axes.get_aspect(), 3) for axes in figure.axes if axes.images and axes.texts}) == [1, 3]
 
 
-@pytest.mark.parametrize("slices", [1, 4, 12, 40])
-@pytest.mark.parametrize("slice_axis", [-1, 0])
+@pytest.mark.parametrize(("slices", "slice_axis"), [(1, -1), (1, 0), (12, -1), (40, 0)])
 def test_no_text_lies_on_another(tmp_path, drawn, slices, slice_axis):
     affine = np.diag([1.0, 1.0, 1.5, 1.0])
-    comparison_picture(tmp_path / "s.png", **arguments((40, 44, slices)), affine=affine, slice_axis=slice_axis, dpi=60)
+    comparison_picture(tmp_path / "s.png", **arguments((40, 44, slices)), affine=affine, slice_axis=slice_axis)
     figure = drawn[0]
     written = [text for axes in figure.axes for text in (*axes.texts, axes.title)] + figure.texts
     boxes = {text: text.get_window_extent() for text in written if text.get_text()}
     assert len(boxes) > 10
     for (one, box), (two, other) in itertools.combinations(boxes.items(), 2):
         assert not box.overlaps(other), (one.get_text(), two.get_text())
-
-
-def test_the_font_may_be_larger(tmp_path, drawn):
-    comparison_picture(tmp_path / "a.png", **arguments(), font_size=9, dpi=60)
-    comparison_picture(tmp_path / "b.png", **arguments(), font_size=18, dpi=60)
-    small, large = (figure.axes[0].title.get_fontsize() for figure in drawn)
-    assert large == 2 * small
-    assert drawn[1].get_figheight() > drawn[0].get_figheight()
 
 
 def test_empty_and_equal_images_are_drawn_too(tmp_path):
@@ -131,9 +122,7 @@ def test_empty_and_equal_images_are_drawn_too(tmp_path):
 
 def test_threads_do_not_disturb_each_other(tmp_path):
     with ThreadPoolExecutor(2) as pool:
-        paths = list(
-            pool.map(lambda i: comparison_picture(tmp_path / f"{i}.png", **arguments((20, 22)), dpi=60), range(4))
-        )
+        paths = list(pool.map(lambda i: comparison_picture(tmp_path / f"{i}.png", **arguments((20, 22))), range(2)))
     assert len({path.read_bytes() for path in paths}) == 1
 
 
