@@ -49,12 +49,10 @@ class CineTable:
 
     Args:
         output_dir: where the files go.
-        threshold: of blood, as a part of the intensity scale, the same in all slices; None finds one for each slice.
     """
 
-    def __init__(self, output_dir: str | Path, threshold: float | None = None) -> None:
+    def __init__(self, output_dir: str | Path) -> None:
         self.output_dir = Path(output_dir)
-        self.threshold = threshold
         self._rows: list[Row] = []
         self._pictures: list[_Cine] = []
 
@@ -103,7 +101,7 @@ class CineTable:
         area, unit = _pixel(item, slice_axis)
         rows = []
         for k, truth in enumerate(by_slice[TRUTH]):
-            pool = find_blood_pool(truth, self.threshold)
+            pool = find_blood_pool(truth)
             for method, slices in by_slice.items():
                 rows.append(
                     {

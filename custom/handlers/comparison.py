@@ -66,7 +66,6 @@ class ComparisonTable:
         degradation: what made the network's input; a 2D one within `SliceBySlice`.
         model_name: the name of the network in the tables.
         crop_border: HR voxels to leave out of all figures at each side, the same for all methods.
-        lpips_weights: a file for LPIPS; without it the environment variable MRI_SR_LPIPS_WEIGHTS is read.
         manifest: names the data (`name`, `digest`), for summary.json.
         weights: the file of the network's weights, whose digest goes to summary.json.
         networks: further networks by name, compared on the same scans with the evaluator's own inferer; they stand in
@@ -84,7 +83,6 @@ class ComparisonTable:
         degradation: Degradation,
         model_name: str = "model",
         crop_border: int | Sequence[int] = 0,
-        lpips_weights: str | Path | None = None,
         manifest: _Manifest | None = None,
         weights: str | Path | None = None,
         networks: Mapping[str, torch.nn.Module] | None = None,
@@ -115,7 +113,6 @@ class ComparisonTable:
         self.zoom = zoom
         self.zscore = zscore
         self.lattice = lattice
-        self._lpips_weights = lpips_weights
         self._lpips: LPIPS | None = None
         self._rows: list[Row] = []
         self._drawn: set[str] = set()
@@ -130,7 +127,7 @@ class ComparisonTable:
     def start(self, engine: Engine) -> None:
         """Forget an earlier run and look for the weights of LPIPS."""
         self._rows, self._drawn = [], set()
-        self._lpips = find_lpips(self._lpips_weights)
+        self._lpips = find_lpips()
 
     def forget_images(self, engine: Engine) -> None:
         """Let go of the images of the last iteration before the network needs memory for the next."""

@@ -1,4 +1,4 @@
-"""Image quality on tensors, figures of cine and heart, and intervals over subjects."""
+"""Image quality, flicker and blood pool of cines, and means over subjects with intervals."""
 
 from custom.metrics.blood_pool import Agreement, BloodPool, agreement, ejection, find_blood_pool
 from custom.metrics.bootstrap import Interval, mean_interval, paired_difference

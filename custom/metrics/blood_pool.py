@@ -1,7 +1,7 @@
-"""The blood pool of a short-axis cine by a fixed threshold: its area over the cycle, and how two methods agree on it.
+"""The area of the blood pool in a short-axis cine, by a threshold, and the agreement of two methods on it.
 
-The relative change of the area over the cycle stands in for the ejection fraction. It is a surrogate: the papillary
-muscles are left out, the outline is the threshold's and no reader's, and no expert has seen it.
+The relative change of the area over the heart cycle is used in place of the ejection fraction. It is a surrogate: it
+leaves out the papillary muscles, its outline comes from a threshold and not from a reader, and no expert has seen it.
 """
 
 from __future__ import annotations
@@ -17,18 +17,19 @@ from torch import Tensor
 
 __all__ = ["Agreement", "BloodPool", "agreement", "ejection", "find_blood_pool", "otsu_threshold"]
 
-# All parts of the shorter side of the slice. The heart is sought within this distance from the middle,
+# Lengths are fractions of the shorter side of the slice.
+# The heart lies within this distance of the middle of the slice.
 _HEART_RADIUS = 0.3
-# frames are smoothed by this much before anything is sought in them,
+# Standard deviation of the Gaussian that smooths the frames first.
 _SMOOTHING = 0.006
-# and the pool is widened by this much, so that one that a method smears out or that moves is still counted.
+# The region is wider than the true pool by this rim, so that it also holds the pool of a method that blurs or moves it.
 _RIM = 0.012
-# A pool that runs together with something else is cut off at this many of its radii; blood and muscle are told apart
-# within the same circle, of which the wall fills the outer part.
-_CUT = 1.5
-# A pool holds at least a circle of this radius, about 5 mm in 340 mm.
+# The smallest radius of a pool, about 5 mm in a field of view of 340 mm.
 _SMALLEST_RADIUS = 0.015
-# The heart reaches this many times as far as half of what moves in it.
+# The region and the threshold are found within this many radii of the pool, so that the muscular wall is inside and
+# neighbours of the same brightness are cut off.
+_CUT = 1.5
+# The radius of the heart over the median distance of the moving pixels from its middle.
 _REACH = 2.0
 _HISTOGRAM_BINS = 256
 _LIMITS_OF_AGREEMENT = 1.96
@@ -36,10 +37,10 @@ _LIMITS_OF_AGREEMENT = 1.96
 
 @dataclass(frozen=True)
 class BloodPool:
-    """Where to look for the pool of a slice, and from which signal on a pixel is blood.
+    """The region that holds the blood pool of a slice, and the signal above which a pixel in it is blood.
 
     Attributes:
-        region: (rows, columns).
+        region: (rows, columns), true where blood is counted.
         threshold: in the units of the image that it was found in.
     """
 
@@ -47,20 +48,24 @@ class BloodPool:
     threshold: float
 
     def areas(self, frames: Tensor) -> list[float]:
-        """Return the number of pixels of blood in each of the frames (frames, rows, columns)."""
+        """Return the number of blood pixels in each frame.
+
+        Args:
+            frames: (frames, rows, columns), in the units of the threshold.
+        """
         inside = frames.detach().float().cpu().numpy() > self.threshold
         return [float(count) for count in (inside & self.region).sum(axis=(1, 2))]
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Bias and limits of agreement of a method with the truth; NaN where there are too few values.
+    """Bias and limits of agreement of a method with the truth.
 
     Attributes:
-        bias: mean difference.
-        low: bias - 1.96 standard deviations of the differences.
-        high: bias + 1.96 standard deviations.
-        count: how many pairs.
+        bias: the mean difference; NaN if there is no pair.
+        low: the lower limit, bias - 1.96 standard deviations of the differences; NaN for fewer than two pairs.
+        high: the upper limit, bias + 1.96 standard deviations.
+        count: the number of pairs.
     """
 
     bias: float
@@ -69,25 +74,28 @@ class Agreement:
     count: int
 
 
-def find_blood_pool(truth: Tensor, threshold: float | None = None) -> BloodPool | None:
-    """Find the pool of the left ventricle in the true frames of one slice; it then serves for all methods.
+def find_blood_pool(truth: Tensor) -> BloodPool | None:
+    """Find the blood pool of the left ventricle in the true frames of one slice; all methods are measured in it.
 
-    The heart is a circle around what moves near the middle of the slice (a single frame: the middle of the slice).
-    Pieces in it that are brighter than Otsu's threshold are judged by the largest circle that they hold: it should be
-    large, fill much of its piece (the right ventricle is a crescent), and lie near the heart's middle. Around the best
-    circle of all frames Otsu's threshold is found again, once for all frames: it tells blood from muscle. The region
-    is the piece there with its holes (papillary muscles) and a rim, without the other pieces of that frame.
+    1. The heart is a circle around the pixels that move near the middle of the slice. For a single frame it is a
+       circle around the middle of the slice.
+    2. In each frame, Otsu's threshold divides the heart into bright pieces. The largest circle in each piece gets a
+       score. The score is high if the circle is large, fills its piece (the right ventricle is a crescent), and lies
+       near the middle of the heart.
+    3. Around the best circle of all frames, Otsu's threshold is computed again, for all frames together. It separates
+       blood from muscle.
+    4. The region is the piece at the best circle in the frame where it is largest, with its holes (papillary muscles)
+       and a rim, without the other bright pieces of that frame.
 
-    On patients the result was looked at: right in most slices between base and apex, and not to be relied on beyond.
-
-    Source of the threshold: Otsu 1979.
+    The result was inspected on patients. It is right in most slices between base and apex; it is not reliable beyond.
 
     Args:
-        truth: (frames, rows, columns).
-        threshold: in the image's units, to take instead of Otsu's.
+        truth: (frames, rows, columns), any units.
 
     Returns:
-        None where no piece is large enough.
+        The pool; None if no bright piece is large enough.
+
+    Source: Otsu 1979, for the threshold.
     """
     frames = truth.detach().float().cpu().numpy().astype(np.float64)
     side = min(frames.shape[1:])
@@ -105,37 +113,39 @@ def find_blood_pool(truth: Tensor, threshold: float | None = None) -> BloodPool 
         return None
     best, frame = max(circles, key=lambda found: found[0].score)
     place, centre, radius = (best.row, best.column), (float(best.row), float(best.column)), best.radius
-    for _ in range(2):  # papillary muscles push the largest circle aside: the pool's own middle and size take its place
+    for _ in range(2):  # the largest circle lies beside the papillary muscles, so the pool's own centre replaces it
         near = _within(frame.shape, centre, _CUT * radius)
         pool = ndimage.binary_fill_holes(_piece_at((frame > first_threshold) & near, place))
         centre, radius = _middle(pool), math.sqrt(pool.sum() / math.pi)
     near = _within(frame.shape, centre, _CUT * radius)
-    if threshold is None:
-        threshold = otsu_threshold(smooth[:, near])
+    threshold = otsu_threshold(smooth[:, near])
     pools = [ndimage.binary_fill_holes(_piece_at((frame > threshold) & near, place)) for frame in smooth]
     widest = int(np.argmax([pool.sum() for pool in pools]))
     pool, bright = pools[widest], smooth[widest] > threshold
     if not pool.any():
         return None
     region = ndimage.binary_dilation(pool, iterations=max(1, round(_RIM * side)))
-    return BloodPool(region & near & ~ndimage.binary_dilation(bright & ~pool), float(threshold))
+    return BloodPool(region & near & ~ndimage.binary_dilation(bright & ~pool), threshold)
 
 
 def ejection(areas: Sequence[float]) -> float:
-    """Return (largest - smallest) / largest, 0 to 1; NaN where there is no area or only one frame."""
+    """Return the relative change of the areas of all frames, (largest - smallest) / largest, 0 to 1.
+
+    It is NaN for fewer than two frames, and if all areas are 0.
+    """
     largest = max(areas, default=0.0)
     return (largest - min(areas)) / largest if len(areas) > 1 and largest > 0 else math.nan
 
 
 def agreement(values: Sequence[float], reference: Sequence[float]) -> Agreement:
-    """Return the bias of values against their reference and the limits of agreement, bias +- 1.96 SD.
+    """Return the bias of values against a reference, and the limits of agreement.
 
-    Pairs with a NaN are left out. The limits need two pairs, and take the pairs as independent.
-
-    Source: Bland and Altman 1986.
+    Pairs with a NaN are left out. The limits assume that the pairs are independent.
 
     Raises:
-        ValueError: if the two are not of one length.
+        ValueError: if values and reference have different lengths.
+
+    Source: Bland and Altman 1986.
     """
     if len(values) != len(reference):
         raise ValueError(f"values has {len(values)} numbers and reference {len(reference)}; they must be pairs")
@@ -149,7 +159,10 @@ def agreement(values: Sequence[float], reference: Sequence[float]) -> Agreement:
 
 
 def otsu_threshold(values: NDArray[np.float64]) -> float:
-    """Return the value that parts a histogram of 256 bins so that the variance between its two sides is largest."""
+    """Return the threshold that divides the values into two classes with the largest variance between them.
+
+    It is the centre of one of 256 bins between the smallest and the largest value.
+    """
     if values.min() == values.max():
         return float(values.min())
     counts, edges = np.histogram(values, bins=_HISTOGRAM_BINS)
@@ -163,7 +176,7 @@ def otsu_threshold(values: NDArray[np.float64]) -> float:
 
 
 def _piece_at(bright: NDArray[np.bool_], place: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return the piece that a pixel belongs to; nothing if it is dark."""
+    """Return the connected piece that a pixel belongs to; an empty mask if the pixel is not bright."""
     labels, _ = ndimage.label(bright)
     return np.asarray((labels == labels[place]) & bright, dtype=bool)
 
@@ -189,7 +202,12 @@ class _Circle:
 
 
 def _circles(bright: NDArray[np.bool_], distance: NDArray[np.float64]) -> list[_Circle]:
-    """Return the largest circle of each piece; `distance` from the heart's middle, 1 at its edge."""
+    """Return the largest circle in each bright piece.
+
+    Args:
+        bright: (rows, columns).
+        distance: of each pixel from the middle of the heart, as a fraction of the heart's radius.
+    """
     depth = ndimage.distance_transform_edt(bright)
     labels, count = ndimage.label(bright)
     pieces = range(1, count + 1)
@@ -203,13 +221,13 @@ def _circles(bright: NDArray[np.bool_], distance: NDArray[np.float64]) -> list[_
 
 
 def _heart(frames: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """Find the heart: the distance of every pixel from its middle, and how far it reaches, in pixels."""
+    """Return the distance of each pixel from the middle of the heart, and the radius of the heart, in pixels."""
     rows, columns = np.indices(frames.shape[1:])
     reach = _HEART_RADIUS * min(frames.shape[1:])
     middle = [(n - 1) / 2 for n in frames.shape[1:]]
     distance = np.hypot(rows - middle[0], columns - middle[1])
     near = distance < reach
-    # What is brighter than blood, such as the fat of the chest, would outweigh the heart by small movements.
+    # Fat is brighter than blood: without this limit its small movements would count more than those of the heart.
     motion = np.minimum(frames, otsu_threshold(frames[:, near])).std(axis=0)
     if len(frames) < 2 or not motion[near].any():
         return distance, reach

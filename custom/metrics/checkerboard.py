@@ -1,4 +1,4 @@
-"""How much of an error repeats with the lattice of the low-resolution pixels."""
+"""Checkerboards, as pixel shuffle and transposed convolutions leave them: errors that repeat with the scale."""
 
 from __future__ import annotations
 
@@ -9,37 +9,41 @@ from torch import Tensor
 
 __all__ = ["checkerboard"]
 
-_CELLS = 8  # lattice cells along a window; also the distance of the lattice's frequencies, in steps of the spectrum
-_RING = 3  # beyond the reach of the window's leakage (1), and nearer to this lattice frequency than to the next
+_CELLS = 8  # cells of s pixels along a window, so that the frequencies of the lattice are 8 steps of the spectrum apart
+_RING = 3  # steps of the spectrum: further than the Hann window leaks (1), and less than half way to the next frequency
 
 
 def checkerboard(pred: Tensor, label: Tensor | None, scale_factor: int) -> float:
-    """Return how far the error's power stands out at the frequencies of the lattice; 1 for none.
+    """Return the power of the error at the frequencies of the lattice over the power beside them; 1 means no lattice.
 
-    The power at all multiples of 1 / s cycles per pixel, the mean left out, is divided by the mean power around each of
-    them, on a square 3 steps away. A lattice as networks leave it (pixel shuffle, transposed convolutions) is energy at
-    just these frequencies, because what they do differently to the s * s pixels of a cell repeats with period s; an
-    error without one has about the same power beside them: 1 for white noise. Power spectra are those of windows of
-    8 cells (Hann, overlapping by half), averaged: a lattice that comes and goes over the image counts too, and the
-    image's borders do not. A lattice of variance A in white noise of variance v gives
-    1 + (A / v) * (16 s / 3)**2 / (s*s - 1).
+    A network that enlarges by s may treat the s * s pixels of a cell differently. This pattern, the lattice, repeats
+    with period s, so its power is at the multiples of 1 / s cycles per pixel. The power there (without the mean of the
+    image) is divided by the mean power on a square 3 steps of the spectrum away. White noise gives 1. A lattice of
+    variance A in white noise of variance v gives 1 + (A / v) * (16 s / 3)**2 / (s*s - 1).
+
+    The power spectrum is the mean over Hann windows of 8 s pixels that overlap by half. So a lattice in a part of the
+    image counts, and the borders of the image do not.
 
     Args:
-        pred: slices `(B, C, H, W)` as (B, 1, H, W); a figure is over all of them together.
-        label: of the same shape; None to measure the image itself.
+        pred: slices `(B, C, H, W)`; the power is summed over B and C.
+        label: the truth, of the same shape; None measures `pred` itself.
         scale_factor: s, 2 or more.
 
     Returns:
-        The ratio; 1.0 without any error, infinity where nothing lies between the lattice's frequencies, NaN for images
-        with a side of less than 8 s.
+        The ratio. It is 1 if there is no error, infinity if all power is at the frequencies of the lattice, and NaN if
+        a side of the image is shorter than 8 s.
 
-    Source: the averaging of Welch 1967, "The use of fast Fourier transform for the estimation of power spectra".
+    Raises:
+        ValueError: if the shapes differ or have no four axes, or if `scale_factor` is below 2.
+
+    Source: Welch 1967, "The use of fast Fourier transform for the estimation of power spectra", for the mean over
+    windows.
     """
     if pred.ndim != 4 or (label is not None and pred.shape != label.shape):
         shape = "nothing" if label is None else tuple(label.shape)
-        raise ValueError(f"pred has shape {tuple(pred.shape)} and label {shape}; both must be one (B, C, H, W)")
+        raise ValueError(f"pred has shape {tuple(pred.shape)} and label {shape}; give both the same (B, C, H, W)")
     if scale_factor < 2:
-        raise ValueError(f"scale_factor is {scale_factor}; there is no lattice below 2")
+        raise ValueError(f"scale_factor is {scale_factor}; a lattice needs 2 or more")
     size = _CELLS * scale_factor
     if min(pred.shape[-2:]) < size:
         return math.nan
@@ -57,5 +61,6 @@ def checkerboard(pred: Tensor, label: Tensor | None, scale_factor: int) -> float
 
 
 def _ring() -> list[tuple[int, int]]:
+    """Return the steps (rows, columns) from the middle of a square to its edge."""
     side = range(-_RING, _RING + 1)
     return [(row, column) for row in side for column in side if max(abs(row), abs(column)) == _RING]

@@ -1,7 +1,7 @@
-"""Separable filters in pieces: what SSIM and HFEN stand on.
+"""Separable filters for SSIM and HFEN, applied to one piece of an image after another.
 
-Shapes: (B, C, *spatial) with 1 to 3 spatial axes. Eleven or fifteen shifted additions an axis are 5 to 10 times
-faster on a CPU than a one-channel convolution, and the pieces bound the memory.
+Shapes: (B, C, *spatial) with 1 to 3 spatial axes. The filters add shifted copies of the image: on a CPU this is 5 to 10
+times faster than a convolution of one channel. The pieces limit the memory.
 """
 
 from __future__ import annotations
@@ -14,12 +14,17 @@ from torch import Tensor
 
 __all__ = ["filter_axis", "gaussian_taps", "laplacian_of_gaussian", "pieces", "sum_double", "widen"]
 
-# Voxels in a piece: a dozen float32 maps of this size stay near the cache and far below 500 MB.
+# Voxels in a piece: twelve float32 maps of this size take 50 MB.
 _PIECE_VOXELS = 2**20
 
 
 def gaussian_taps(sigma: float, taps: int) -> list[float]:
-    """Return a centred Gaussian of `taps` samples (odd), `sigma` in voxels, that sums to 1."""
+    """Return a Gaussian as weights that sum to 1.
+
+    Args:
+        sigma: the standard deviation in voxels.
+        taps: the number of weights, odd; the middle one is the largest.
+    """
     radius = taps // 2
     values = [math.exp(-0.5 * (x / sigma) ** 2) for x in range(-radius, radius + 1)]
     total = math.fsum(values)
@@ -27,7 +32,11 @@ def gaussian_taps(sigma: float, taps: int) -> list[float]:
 
 
 def filter_axis(image: Tensor, taps: Sequence[float], axis: int) -> Tensor:
-    """Correlate one axis with `taps`; only the valid part is returned, so the axis is len(taps) - 1 shorter."""
+    """Correlate one axis of an image with weights.
+
+    Returns:
+        The valid part: the axis is len(taps) - 1 shorter.
+    """
     length = image.shape[axis] - len(taps) + 1
     result = image.narrow(axis, 0, length) * taps[0]
     for shift, weight in enumerate(taps[1:], start=1):
@@ -36,33 +45,41 @@ def filter_axis(image: Tensor, taps: Sequence[float], axis: int) -> Tensor:
 
 
 def laplacian_of_gaussian(image: Tensor, sigma: float, taps: int) -> Tensor:
-    """Filter (B, C, *spatial) with a Laplacian of Gaussian, separably; the valid part.
+    """Filter an image with a Laplacian of Gaussian.
 
-    The second derivative is the Gaussian's, sampled, with its sum taken off along the Gaussian, so that a constant
-    gives exactly 0 as with the kernel of MATLAB's `fspecial('log')`.
+    The second derivative of the Gaussian is sampled. A multiple of the Gaussian is subtracted from it, so that the
+    weights sum to 0 and a constant image gives exactly 0, as with the kernel of MATLAB's `fspecial('log')`.
+
+    Args:
+        image: (B, C, *spatial).
+        sigma: the standard deviation of the Gaussian in voxels.
+        taps: the number of weights along an axis, odd.
+
+    Returns:
+        The valid part: each spatial axis is taps - 1 shorter.
     """
     smooth_taps = gaussian_taps(sigma, taps)
     radius = taps // 2
     second = [g * (x * x - sigma**2) / sigma**4 for g, x in zip(smooth_taps, range(-radius, radius + 1), strict=True)]
     mean = math.fsum(second)
     second_taps = [d - mean * g for d, g in zip(second, smooth_taps, strict=True)]
-    smooth, laplace = image, None
-    for axis in range(2, image.ndim):
-        # (g * L + g'' * G): the recursion that sums the second derivatives of all axes with three passes an axis.
-        curved = filter_axis(smooth, second_taps, axis)
-        laplace = curved if laplace is None else curved.add_(filter_axis(laplace, smooth_taps, axis))
-        if axis < image.ndim - 1:
-            smooth = filter_axis(smooth, smooth_taps, axis)
-    if laplace is None:
-        raise ValueError(f"image has shape {tuple(image.shape)}, but (B, C, *spatial) is needed")
+    # The sum over the axes of (second derivative along one, Gaussian along the others), in three passes an axis.
+    laplace, smooth = filter_axis(image, second_taps, 2), image
+    for axis in range(3, image.ndim):
+        smooth = filter_axis(smooth, smooth_taps, axis - 1)
+        laplace = filter_axis(laplace, smooth_taps, axis).add_(filter_axis(smooth, second_taps, axis))
     return laplace
 
 
 def pieces(shape: Sequence[int], max_voxels: int = _PIECE_VOXELS) -> Iterator[tuple[slice, slice]]:
-    """Cut a valid region (B, C, *spatial) into pieces of about `max_voxels` voxels.
+    """Cut an array into pieces of about `max_voxels` voxels.
+
+    Args:
+        shape: of the array, (B, C, *spatial).
+        max_voxels: of a piece; a piece has at least one position on the first spatial axis.
 
     Yields:
-        A slice of the batch axis and one of the first spatial axis; together they cover the region once.
+        A slice of the batch axis and a slice of the first spatial axis. Together the pieces cover the array once.
     """
     batch, rows = shape[0], shape[2]
     voxels = math.prod(shape[1:])
@@ -74,10 +91,10 @@ def pieces(shape: Sequence[int], max_voxels: int = _PIECE_VOXELS) -> Iterator[tu
 
 
 def widen(part: slice, margin: int) -> slice:
-    """Turn a slice of a valid region into the slice of the input that it is computed from."""
+    """Return the slice of the input that a slice of the valid region is computed from; `margin` is taps - 1."""
     return slice(part.start, part.stop + margin)
 
 
 def sum_double(values: Tensor) -> float:
-    """Sum in float64."""
+    """Return the sum of all values, added in float64."""
     return float(values.sum(dtype=torch.float64))

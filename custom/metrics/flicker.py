@@ -1,4 +1,4 @@
-"""Flicker: errors that change from frame to frame, which the eye sees as shimmer when a cine is played."""
+"""Flicker: errors that change from frame to frame and make a cine shimmer when it is played."""
 
 from __future__ import annotations
 
@@ -12,17 +12,20 @@ __all__ = ["flicker"]
 
 
 def flicker(pred: Tensor, target: Tensor) -> float:
-    """Return the mean absolute difference between the errors of one frame and the next; NaN for a single frame.
+    """Return the mean absolute difference between the error of a frame and the error of the next frame.
 
-    An error that stays the same, however large, gives 0; independent noise of standard deviation s in every frame gives
-    2 s / sqrt(pi). The last frame is not compared with the first: not every cine covers the whole cycle.
+    An error that is the same in all frames gives 0. Independent noise of standard deviation s in each frame gives
+    2 s / sqrt(pi). The last frame is not compared with the first, because not every cine covers the whole heart cycle.
 
     Args:
         pred: (1, frames, *spatial), data range 1.
         target: of the same shape.
 
+    Returns:
+        The flicker, in units of the data range; NaN for a single frame.
+
     Raises:
-        ValueError: if the shapes differ.
+        ValueError: if the shapes differ, or are not (1, frames, *spatial).
     """
     if pred.shape != target.shape or pred.ndim < 3 or len(pred) != 1:
         raise ValueError(
@@ -30,7 +33,7 @@ def flicker(pred: Tensor, target: Tensor) -> float:
         )
     total, count = 0.0, 0
     last = pred[0, 0].float() - target[0, 0].float()
-    for t in range(1, pred.shape[1]):  # two frames in memory, not all
+    for t in range(1, pred.shape[1]):  # one frame after the other, so that only two errors are in memory
         error = pred[0, t].float() - target[0, t].float()
         total += sum_double((error - last).abs_())
         count += error.numel()

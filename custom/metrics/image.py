@@ -1,10 +1,11 @@
-"""How far an image is from its target: PSNR, MAE, SSIM, HFEN, consistency, and all of them at once.
+"""Image quality against a target: PSNR, MAE, SSIM, HFEN and consistency, and a function for all of them.
 
-Shapes: (B, C, *spatial) with 2 or 3 spatial axes, data range 1. A volume for a 2D network comes as its slices in the
-batch axis (`custom.arrays.slices.volume_to_slices`): neighbourhoods (SSIM, HFEN) are then two-dimensional, and every
-figure is over the voxels of all slices together. So it is with channels, which are the frames of a scan. A mask
-(broadcastable, bool or 0/1) restricts the average to its voxels; neighbourhoods of voxels at its edge still see what
-lies outside. With an empty mask the figure is NaN.
+Shapes: (B, C, *spatial) with 2 or 3 spatial axes, data range 1. Each figure is over the voxels of all B and C together;
+the channels are the frames of a scan. A volume for a 2D network is passed as its slices in the batch axis
+(`custom.arrays.slices.volume_to_slices`), so that the windows of SSIM and HFEN are two-dimensional.
+
+A mask (bool or 0 and 1, of a shape that broadcasts to the image) limits a figure to its voxels. The windows of SSIM and
+HFEN at the edge of the mask still read the image outside. An empty mask gives NaN.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from custom.errors import InputError
+from custom.errors import InputError, UsageError
 from custom.metrics.filters import (
     filter_axis,
     gaussian_taps,
@@ -29,7 +30,7 @@ from custom.metrics.lpips import LPIPS
 
 __all__ = ["METRICS", "consistency", "crop", "hfen", "image_metrics", "mae", "psnr", "ssim"]
 
-#: The keys of `image_metrics` for the whole image; those but LPIPS also have a `_foreground` form.
+#: The keys of `image_metrics` for the whole image. All but "lpips" are there with `_foreground` too.
 METRICS = ("psnr", "ssim", "mae", "hfen", "lpips")
 
 _MIN_MSE = 1e-10
@@ -39,9 +40,10 @@ _HFEN_TAPS, _HFEN_SIGMA = 15, 1.5
 
 
 def psnr(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> float:
-    """Return the peak signal-to-noise ratio in dB, -10 log10(MSE).
+    """Return the peak signal-to-noise ratio in dB, -10 log10(mean squared error).
 
-    The mean squared error is taken as at least 1e-10, so identical images give 100 dB and a mean stays finite.
+    The mean squared error is set to 1e-10 if it is below. So identical images give 100 dB and means over images are
+    finite.
     """
     pred, target, mask = _checked(pred, target, mask)
     mse = _mean((pred - target).square_(), mask)
@@ -49,20 +51,20 @@ def psnr(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> float:
 
 
 def mae(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> float:
-    """Return the mean absolute error."""
+    """Return the mean absolute error, in units of the data range."""
     pred, target, mask = _checked(pred, target, mask)
     return _mean((pred - target).abs_(), mask)
 
 
 def ssim(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> float:
-    """Return the mean structural similarity, in 2D or 3D after the number of spatial axes.
+    """Return the mean structural similarity; the window has as many axes as the image, 2 or 3.
 
-    Gaussian window of 11 voxels, sigma 1.5, K1 = 0.01, K2 = 0.03, population covariance, only where the window lies
-    in the image; with a mask, the mean over the mask's voxels in that region. An axis shorter than 11 takes the
-    largest odd window that fits. Constant, equal images give 1.
+    The window is a Gaussian of 11 voxels and sigma 1.5; K1 = 0.01, K2 = 0.03, population covariance. The mean is over
+    the positions at which the whole window lies in the image; with a mask, over those of them that are in the mask. On
+    an axis shorter than 11 the window is the largest odd one that fits. Constant, equal images give 1.
 
-    Source: Wang et al. 2004, equation 13; the same as `monai.metrics.SSIMMetric` and, in the valid region, as
-    scikit-image with `gaussian_weights`, but separable.
+    Source: Wang et al. 2004, equation 13. The result equals that of `monai.metrics.SSIMMetric`, and that of
+    scikit-image with `gaussian_weights` where the whole window lies in the image.
     """
     pred, target, mask = _checked(pred, target, mask)
     whole, inside = _ssim_means(pred, target, mask)
@@ -72,11 +74,11 @@ def ssim(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> float:
 def hfen(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> float:
     """Return the high-frequency error norm, |LoG(pred - target)| / |LoG(target)|.
 
-    Laplacian of Gaussian of 15 taps an axis, sigma 1.5 voxels, edges repeated; the norms run over all voxels (of all
-    slices, so that empty ones do no harm), or over the mask's. NaN where the target has no detail at all and the
-    prediction differs.
+    LoG is the Laplacian of Gaussian with 15 weights along an axis and sigma 1.5 voxels; the values at the border of the
+    image are repeated outside. The norms are over the voxels of all slices together, or over those in the mask, so an
+    empty slice does no harm. Equal images give 0. A target without any detail gives NaN if `pred` differs from it.
 
-    Source: Ravishankar and Bresler 2011, section IV; normalised by the target's norm, which is the usual form since.
+    Source: Ravishankar and Bresler 2011, section IV, there without the division by the norm of the target.
     """
     pred, target, mask = _checked(pred, target, mask)
     whole, inside = _hfen_ratios(pred, target, mask)
@@ -84,7 +86,19 @@ def hfen(pred: Tensor, target: Tensor, mask: Tensor | None = None) -> float:
 
 
 def consistency(sr: Tensor, lr: Tensor, degrade: Callable[[Tensor], Tensor]) -> float:
-    """Return the root mean squared difference of `degrade(sr)` and the input `lr`."""
+    """Return the root mean squared difference between a result, degraded again, and the input that it was made from.
+
+    Args:
+        sr: the result, (B, C, *spatial).
+        lr: the input, (B, C, *spatial), smaller by the scale factor.
+        degrade: the degradation from the shape of `sr` to the shape of `lr`.
+
+    Returns:
+        The difference, in units of the data range.
+
+    Raises:
+        ValueError: if `degrade(sr)` has another shape than `lr`.
+    """
     again = degrade(sr)
     if again.shape != lr.shape:
         raise ValueError(f"degrade(sr) has shape {tuple(again.shape)}, but lr {tuple(lr.shape)}")
@@ -100,18 +114,22 @@ def image_metrics(
     slice_axis: int = -1,
     crop_border: int | Sequence[int] = 0,
 ) -> dict[str, float]:
-    """Return psnr, ssim, mae, hfen, lpips, and those but lpips with `_foreground`, as plain numbers.
+    """Return all figures of an image: those of `METRICS`, and all but "lpips" in the foreground.
 
     Args:
         pred: (B, C, *spatial), 2 or 3 spatial axes.
         target: of the same shape.
-        mask: the foreground; without it the `_foreground` values are NaN.
-        lpips: the network; without it lpips is NaN.
-        slice_axis: the spatial axis along which LPIPS reads three-dimensional input.
-        crop_border: voxels to leave out at each side of every spatial axis, or of each in turn.
+        mask: the foreground; without it the figures in the foreground are NaN.
+        lpips: the network; without it "lpips" is NaN.
+        slice_axis: the spatial axis across the slices that LPIPS reads, if there are three spatial axes.
+        crop_border: see `crop`.
+
+    Returns:
+        "psnr" in dB, "ssim", "mae", "hfen", "lpips", and "psnr_foreground", "ssim_foreground", "mae_foreground",
+        "hfen_foreground".
 
     Raises:
-        InputError: if nothing remains within the border.
+        UsageError, InputError: as `crop`.
     """
     pred, target, mask = _checked(pred, target, mask)
     pred, target = crop(pred, crop_border), crop(target, crop_border)
@@ -134,17 +152,24 @@ def image_metrics(
 
 
 def crop(image: Tensor, border: int | Sequence[int]) -> Tensor:
-    """Cut `border` voxels off both sides of every spatial axis of (B, C, *spatial), or of each axis its own.
+    """Cut the border off an image.
+
+    Args:
+        image: (B, C, *spatial).
+        border: the number of voxels to cut off at both ends of each spatial axis: one number for all axes, or one for
+            each.
 
     Raises:
-        InputError: if nothing remains, or the number of borders is wrong.
+        UsageError: if a number is negative, or there are not as many numbers as spatial axes.
+        InputError: if nothing of the image remains.
     """
     spatial = image.shape[2:]
     borders = (border,) * len(spatial) if isinstance(border, int) else tuple(border)
-    if len(borders) != len(spatial) or any(b < 0 or 2 * b >= n for b, n in zip(borders, spatial, strict=False)):
+    if len(borders) != len(spatial) or min(borders) < 0:
+        raise UsageError(f"crop_border is {border}; give one number, or {len(spatial)} (one an axis), 0 or more")
+    if any(2 * width >= size for width, size in zip(borders, spatial, strict=True)):
         raise InputError(
-            f"crop_border: {border} does not fit an image of {tuple(spatial)}; "
-            "give one number, or one for each spatial axis, of less than half the size"
+            f"crop_border is {border}, and nothing of an image of {tuple(spatial)} voxels remains; give a smaller one"
         )
     for axis, width in enumerate(borders, start=2):
         image = image.narrow(axis, width, image.shape[axis] - 2 * width)
@@ -154,7 +179,7 @@ def crop(image: Tensor, border: int | Sequence[int]) -> Tensor:
 def _checked(pred: Tensor, target: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
     if pred.shape != target.shape or pred.ndim not in (4, 5):
         raise ValueError(
-            f"pred has shape {tuple(pred.shape)} and target {tuple(target.shape)}; both must be one (B, C, *spatial)"
+            f"pred has shape {tuple(pred.shape)} and target {tuple(target.shape)}; give both the same (B, C, *spatial)"
         )
     if mask is not None:
         mask = mask.to(device=pred.device, dtype=torch.bool).expand(pred.shape)
@@ -169,7 +194,7 @@ def _mean(values: Tensor, mask: Tensor | None) -> float:
 
 
 def _ssim_means(pred: Tensor, target: Tensor, mask: Tensor | None) -> tuple[float, float]:
-    """Mean of the SSIM map over the valid region, and over the mask within it."""
+    """Return the mean of the SSIM map where the whole window lies in the image: of all of it, and in the mask."""
     windows = [min(_SSIM_WINDOW, n if n % 2 else n - 1) for n in pred.shape[2:]]
     taps = [gaussian_taps(_SSIM_SIGMA, window) for window in windows]
     valid = [n - w + 1 for n, w in zip(pred.shape[2:], windows, strict=True)]
@@ -196,7 +221,7 @@ def _ssim_map(x: Tensor, y: Tensor, taps: Sequence[Sequence[float]]) -> Tensor:
 
     mean_x, mean_y = smooth(x), smooth(y)
     xx, yy, xy = mean_x.square(), mean_y.square(), mean_x * mean_y
-    # Var x + Var y needs only one smoothing of the sum of squares.
+    # SSIM needs only the sum of the variances, so the sum of the squares is smoothed once.
     variances = smooth(x.square().addcmul_(y, y)).sub_(xx).sub_(yy)
     covariance = smooth(x * y).sub_(xy)
     luminance = xy.mul_(2).add_(_SSIM_C1).div_(xx.add_(yy).add_(_SSIM_C1))
@@ -204,11 +229,11 @@ def _ssim_map(x: Tensor, y: Tensor, taps: Sequence[Sequence[float]]) -> Tensor:
 
 
 def _hfen_ratios(pred: Tensor, target: Tensor, mask: Tensor | None) -> tuple[float, float]:
-    """HFEN over all voxels, and over the mask."""
+    """Return HFEN over all voxels, and over the voxels in the mask."""
     radius = _HFEN_TAPS // 2
     sums = [0.0] * 4
     for items, rows in pieces(pred.shape):
-        # Rows beyond the piece come from the image where there are any; the rest of the margin repeats the edge.
+        # The filter reads rows beyond the piece: from the image, and beyond the image its border, repeated.
         first, last = max(0, rows.start - radius), min(pred.shape[2], rows.stop + radius)
         missing = (first - (rows.start - radius), rows.stop + radius - last)
         margins = [radius] * (2 * (pred.ndim - 3)) + list(missing)

@@ -1,7 +1,7 @@
-"""LPIPS with AlexNet features, from a file of weights that the user provides.
+"""LPIPS with AlexNet, from a file of weights that the user provides.
 
-The weights (10 MB) belong to ImageNet models with terms of their own and are not part of this package. To make the
-file, once, in any environment with torchvision and the package lpips (`pip install torchvision lpips`)::
+The weights (10 MB) come from ImageNet models, which have their own licence, so they are not part of this package. Make
+the file once, in any environment with torchvision and lpips (`pip install torchvision lpips`)::
 
     import lpips, safetensors.torch, torchvision
     state = torchvision.models.alexnet(weights="IMAGENET1K_V1").state_dict()
@@ -10,7 +10,7 @@ file, once, in any environment with torchvision and the package lpips (`pip inst
     state |= {k: v for k, v in heads.items() if k.startswith("lin") and k.endswith("model.1.weight")}
     safetensors.torch.save_file(state, "lpips_alex.safetensors")
 
-and set the environment variable MRI_SR_LPIPS_WEIGHTS to it, or give its path to the evaluation.
+Then set the environment variable MRI_SR_LPIPS_WEIGHTS to the path of the file.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ from custom.errors import InputError
 
 __all__ = ["LPIPS", "WEIGHTS_VARIABLE", "find_lpips"]
 
-#: The environment variable that names the file of weights.
+#: The environment variable that holds the path of the weights.
 WEIGHTS_VARIABLE = "MRI_SR_LPIPS_WEIGHTS"
 
 _logger = logging.getLogger(__name__)
 
 _CHANNELS = (64, 192, 384, 256, 256)
-# AlexNet's pooling leaves nothing of a smaller image.
+# AlexNet's strides and pooling reduce a smaller image to nothing.
 _MIN_SIDE = 31
-# Slices at a time: about 100 MB of activations for 256 x 256.
+# Pixels that go through the network at once: 16 slices of 256 x 256, about 100 MB of activations.
 _CHUNK_PIXELS = 16 * 256 * 256
 
 
 class LPIPS(nn.Module):
-    """Learned perceptual image patch similarity, version 0.1, AlexNet: 0 for identical images, larger is further.
+    """Learned perceptual image patch similarity, version 0.1, with AlexNet; 0 for identical images, else above 0.
 
-    Source: Zhang et al. 2018, equation 1, with their released linear weights and input scaling; AlexNet in the
-    one-column form of Krizhevsky 2014.
+    Source: Zhang et al. 2018, equation 1, with the linear weights and the input scaling that they released; AlexNet in
+    the one-column form of Krizhevsky 2014.
     """
 
     shift: Tensor
@@ -54,7 +54,7 @@ class LPIPS(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        # The positions are those of the published state dictionaries, so that their keys fit.
+        # The names are those of the published state dictionaries.
         self.features = nn.Sequential(
             OrderedDict(
                 {
@@ -81,29 +81,29 @@ class LPIPS(nn.Module):
 
     @classmethod
     def from_file(cls, path: str | Path) -> LPIPS:
-        """Read weights from a safetensors file (float16 or float32); how to make one stands in the module's text.
+        """Read the network from a safetensors file (float16 or float32). The module's docstring says how to make it.
 
         Raises:
-            InputError: if the file cannot be read or lacks a key.
+            InputError: if the file cannot be read, or is not of this network.
         """
         try:
             state = load_file(str(path))
         except (OSError, SafetensorError) as err:
-            raise InputError(f"{path}: not a safetensors file with LPIPS weights ({err}); make it anew") from err
+            raise InputError(f"{path}: not a safetensors file with LPIPS weights ({err}); make it again") from err
         network = cls()
         own = network.state_dict()
         expected = {_published_key(key): value.shape for key, value in own.items()}
         wrong = [key for key, shape in expected.items() if key not in state or state[key].shape != shape]
         if wrong:
             raise InputError(
-                f"{path}: {', '.join(wrong[:3])} missing or of another shape, so these are not the weights of "
-                "LPIPS with AlexNet; make the file as custom/metrics/lpips.py says"
+                f"{path}: not the weights of LPIPS, {', '.join(wrong[:3])} is missing or has another shape; "
+                "make the file as custom/metrics/lpips.py says"
             )
         network.load_state_dict({key: state[_published_key(key)].float() for key in own})
         return network
 
     def forward(self, pred: Tensor, target: Tensor) -> Tensor:
-        """Return the distance (B,) of two batches (B, 3, H, W) with values in [-1, 1], sides of 31 at least."""
+        """Return the distance (B,) of two batches (B, 3, H, W) with values in [-1, 1]; H and W are at least 31."""
         total = torch.zeros(len(pred), device=pred.device)
         for x, y, head in zip(self._activations(pred), self._activations(target), self.heads, strict=True):
             total = total + ((x - y).square() * head).sum(dim=1).mean(dim=(1, 2))
@@ -111,10 +111,16 @@ class LPIPS(nn.Module):
 
     @torch.no_grad()
     def of_images(self, pred: Tensor, target: Tensor, slice_axis: int = -1) -> float:
-        """Return the mean distance of grey images (B, C, H, W) or, by slice, of (B, C, *three axes); data range 1.
+        """Return the mean distance over all grey slices of two images.
 
-        Channels are images of their own. Values are not clipped. NaN for images with a side of less than 31, which
-        AlexNet cannot read.
+        Args:
+            pred: (B, C, H, W) or (B, C, i, j, k), data range 1; values outside are not clipped. Each channel is an
+                image of its own.
+            target: of the same shape.
+            slice_axis: the spatial axis across the slices of (B, C, i, j, k).
+
+        Returns:
+            The mean distance; NaN if a side of the slices is shorter than 31, which AlexNet cannot read.
         """
         if pred.ndim == 5:
             axis = range(2, 5)[slice_axis]
@@ -131,7 +137,7 @@ class LPIPS(nn.Module):
         return total / len(pred)
 
     def _activations(self, image: Tensor) -> list[Tensor]:
-        """The five rectified layers, each normalised over its channels."""
+        """Return the outputs of the five rectified layers, each normalised over its channels."""
         found = []
         image = (image - self.shift) / self.scale
         for layer in self.features:
@@ -141,26 +147,26 @@ class LPIPS(nn.Module):
         return found
 
 
-def find_lpips(path: str | Path | None = None) -> LPIPS | None:
-    """Read the network from `path`, or from the file that MRI_SR_LPIPS_WEIGHTS names; None where there is none.
+def find_lpips() -> LPIPS | None:
+    """Read the network from the file that the environment variable MRI_SR_LPIPS_WEIGHTS names.
 
-    Without a file the measure is left out, with a line in the log that says how to get it.
+    Returns:
+        The network; None if the variable is not set or there is no such file. The log then says how to make the file.
 
     Raises:
-        InputError: if there is a file, but not of this network.
+        InputError: if the file is not one of this network.
     """
-    named = path or os.environ.get(WEIGHTS_VARIABLE)
-    if named and Path(named).is_file():
-        return LPIPS.from_file(named)
-    lacking = f"the file {named} does not exist" if named else "no file of weights was given"
+    path = os.environ.get(WEIGHTS_VARIABLE)
+    if path and Path(path).is_file():
+        return LPIPS.from_file(path)
     _logger.warning(
-        "LPIPS is left out: %s. custom/metrics/lpips.py says how to make one; then set %s to its path.",
-        lacking,
+        "LPIPS is left out: %s. Make the file of its weights as custom/metrics/lpips.py says, and set %s to its path.",
+        f"{WEIGHTS_VARIABLE} is {path}, and there is no such file" if path else f"{WEIGHTS_VARIABLE} is not set",
         WEIGHTS_VARIABLE,
     )
     return None
 
 
 def _published_key(key: str) -> str:
-    """Name a parameter as the published state dictionaries do: heads.N is linN.model.1.weight."""
+    """Return the name of a parameter in the published state dictionaries: linN.model.1.weight for heads.N."""
     return f"lin{key.removeprefix('heads.')}.model.1.weight" if key.startswith("heads.") else key

@@ -1,4 +1,4 @@
-"""PSNR and SSIM on z-scores: figures that stand beside published ones, and beside no others."""
+"""PSNR and SSIM of z-scores, to compare with published figures of that kind and with no others."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ ZSCORE_METRICS = ("psnr_zscore", "ssim_zscore")
 
 
 def zscore_metrics(pred: Tensor, target: Tensor, crop_border: int | Sequence[int] = 0) -> dict[str, float]:
-    """Return PSNR and SSIM with data range 1 of images that were brought to mean 0 and standard deviation 1.
+    """Return PSNR and SSIM, with data range 1, of images whose target has mean 0 and standard deviation 1.
 
-    Both images are shifted and divided by mean and (population) standard deviation of the target, over all of its
-    slices and frames. As z-scores reach from about -1 to 5, the range of 1 is a convention only: this PSNR is
-    `psnr + 20 log10(standard deviation)`, 10 dB or more below that of the images.
+    The mean of the target is subtracted from both images, and both are divided by the population standard deviation of
+    the target. Mean and deviation are over all of its slices and frames. Z-scores range from about -1 to 5, so the data
+    range of 1 is only a convention. This PSNR is `psnr + 20 log10(standard deviation)`, 10 dB or more below `psnr`.
 
     Args:
         pred: (B, C, *spatial), 2 or 3 spatial axes.
         target: of the same shape.
-        crop_border: voxels to leave out at each side of every spatial axis, or of each in turn.
+        crop_border: see `custom.metrics.image.crop`.
 
     Returns:
-        "psnr_zscore" in dB and "ssim_zscore"; NaN for a target of one value only.
+        "psnr_zscore" in dB and "ssim_zscore"; both are NaN if the target has one value only.
 
     Raises:
-        InputError: if nothing remains within the border.
+        UsageError, InputError: as `custom.metrics.image.crop`.
 
-    Source: the figures published with the cardiac SRResNet of S. Jun (master thesis, Linkoping University), which are
-    `tf.image.psnr` and `tf.image.ssim` with a maximum of 1 on z-scored images.
+    Source: the figures published with the cardiac SRResNet of S. Jun (master thesis, Linkoping University). They are
+    `tf.image.psnr` and `tf.image.ssim` of z-scored images, with a maximum of 1.
     """
     pred, target = crop(pred, crop_border).float(), crop(target, crop_border).float()
     deviation, mean = torch.std_mean(target.double(), correction=0)

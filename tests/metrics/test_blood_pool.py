@@ -76,13 +76,6 @@ def test_papillary_muscles_are_not_blood():
     assert pool.areas(frames) == pytest.approx([area - 16 for area in whole], abs=4)
 
 
-def test_a_threshold_of_ones_own():
-    frames = heart(right=False, blur=0.01)
-    pool = find_blood_pool(frames, threshold=0.7)
-    assert pool.threshold == 0.7
-    assert pool.areas(frames * 0.8) == [0.0] * len(RADII)
-
-
 def test_a_single_frame_is_searched_in_its_middle():
     frames = heart(radii=(14.0,), right=False)
     pool = find_blood_pool(frames)
@@ -94,7 +87,6 @@ def test_nothing_is_found_where_there_is_nothing():
     speck = torch.zeros(3, 96, 96)
     speck[:, 48, 48] = 1
     assert find_blood_pool(speck) is None
-    assert find_blood_pool(heart(), threshold=0.9) is None
 
 
 def test_ejection_is_the_relative_change():

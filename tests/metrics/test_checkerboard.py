@@ -87,9 +87,9 @@ def test_edges_of_the_measure():
     assert math.isnan(checkerboard(error, None, 4))
     assert checkerboard(error[..., :24, :24], None, 3) > 0
     assert checkerboard(error, error, 2) == 1
-    with pytest.raises(ValueError, match="both must be one"):
+    with pytest.raises(ValueError, match="give both the same"):
         checkerboard(error, error[..., :30], 4)
-    with pytest.raises(ValueError, match="both must be one"):
+    with pytest.raises(ValueError, match="give both the same"):
         checkerboard(error[0], None, 4)
     with pytest.raises(ValueError, match="scale_factor is 1"):
         checkerboard(error, None, 1)

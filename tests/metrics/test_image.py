@@ -221,7 +221,7 @@ def test_consistency_is_the_rmse_of_the_degraded_result():
 
 
 def test_shapes_that_differ_are_refused():
-    with pytest.raises(ValueError, match="both must be one"):
+    with pytest.raises(ValueError, match="give both the same"):
         psnr(torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 4, 5))
 
 

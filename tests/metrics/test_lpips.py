@@ -91,7 +91,8 @@ def test_without_a_file_one_line_says_how_to_get_it(tmp_path, monkeypatch, caplo
     monkeypatch.delenv(WEIGHTS_VARIABLE, raising=False)
     with caplog.at_level(logging.INFO):
         assert find_lpips() is None
-        assert find_lpips(tmp_path / "absent.safetensors") is None
+        monkeypatch.setenv(WEIGHTS_VARIABLE, str(tmp_path / "absent.safetensors"))
+        assert find_lpips() is None
     first, second = caplog.messages
     assert WEIGHTS_VARIABLE in first
     assert "custom/metrics/lpips.py" in first
@@ -102,10 +103,10 @@ def test_a_wrong_file_is_an_error_that_names_it(tmp_path, random_weights):
     text = tmp_path / "text.safetensors"
     text.write_text("not weights")
     with pytest.raises(InputError, match=r"text\.safetensors.*not a safetensors file"):
-        find_lpips(text)
+        LPIPS.from_file(text)
     state = load_file(random_weights)
     del state["lin4.model.1.weight"]
     lacking = tmp_path / "lacking.safetensors"
     save_file(state, lacking)
     with pytest.raises(InputError, match=r"lacking\.safetensors.*lin4\.model\.1\.weight"):
-        find_lpips(lacking)
+        LPIPS.from_file(lacking)
