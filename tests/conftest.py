@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import nibabel as nib
 import pytest
 import torch
+from forked_python import ForkedPython
 from hypothesis import HealthCheck, settings
 from tiny_scans import AFFINE, tiny_volume
 
@@ -33,6 +35,14 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the larger test data are not here; set MRI_SR_TEST_DATA to their folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def forked_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkedPython]:
+    """Start processes without the seconds that they would import."""
+    python = ForkedPython(tmp_path_factory.mktemp("processes"))
+    yield python
+    python.close()
 
 
 @pytest.fixture(autouse=True)

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from custom import command_line
-from custom.errors import UsageError
+from custom.errors import InputError, UsageError
 
 
 @pytest.fixture
@@ -65,28 +64,37 @@ def test_outside_of_a_command_there_is_no_config(monkeypatch: pytest.MonkeyPatch
     assert command_line.config_as_run() == {}
 
 
+def _end(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    """End as a command does in which an error is raised and none catches it."""
+    monkeypatch.setattr(sys, "argv", ["pytest"])
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    command_line.start(seed=None)
+    sys.excepthook(type(error), error, error.__traceback__)
+
+
 @pytest.mark.parametrize(
-    ("statement", "code", "said"),
+    ("error", "code", "said"),
     [
-        ("raise InputError('a.nii: broken')", 1, "error: a.nii: broken\n"),
-        ("raise UsageError('--x: no such key')", 2, "error: --x: no such key\n"),
-        ("raise KeyboardInterrupt", 130, "interrupted\n"),
+        (InputError("a.nii: broken"), 1, "error: a.nii: broken\n"),
+        (UsageError("--x: no such key"), 2, "error: --x: no such key\n"),
+        (KeyboardInterrupt(), 130, "interrupted\n"),
     ],
 )
-def test_errors_of_the_user_are_words_and_exit_codes(statement: str, code: int, said: str) -> None:
-    wrapped = (
-        "from custom import command_line\nfrom custom.errors import *\ncommand_line.start()\n"
-        f"try:\n    {statement}\nexcept Exception as e:\n    raise RuntimeError('transform failed') from e\n"
-    )
-    ended = subprocess.run([sys.executable, "-c", wrapped], capture_output=True, text=True, check=False)
-    assert (ended.returncode, ended.stderr) == (code, said)
+def test_errors_of_the_user_are_words_and_exit_codes(
+    error: BaseException, code: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if isinstance(error, Exception):  # as MONAI does
+        cause, error = error, RuntimeError("transform failed")
+        error.__cause__ = cause
+    with pytest.raises(SystemExit) as ended:
+        _end(error, monkeypatch)
+    assert ended.value.code == code
+    assert capsys.readouterr().err == said
 
 
-def test_other_errors_keep_their_traceback() -> None:
-    program = "from custom import command_line\ncommand_line.start()\n1 / 0\n"
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert ended.returncode == 1
-    assert "Traceback" in ended.stderr
+def test_other_errors_keep_their_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    _end(ZeroDivisionError("division by zero"), monkeypatch)
+    assert "ZeroDivisionError: division by zero" in capsys.readouterr().err
 
 
 def test_distributed_needs_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:

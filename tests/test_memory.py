@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import ctypes
-import subprocess
 import sys
 from types import SimpleNamespace
 
 import pytest
+from forked_python import ForkedPython
 
 from custom import memory
 
@@ -31,11 +31,10 @@ def _is_glibc() -> bool:
 
 
 @pytest.mark.skipif(not _is_glibc(), reason="the allocator is not glibc's")
-def test_a_large_buffer_is_taken_from_what_was_freed_before() -> None:
-    faults = [
-        int(subprocess.run([sys.executable, "-c", PROGRAM, how], check=True, capture_output=True, text=True).stdout)
-        for how in ("not", "keep")
-    ]
+def test_a_large_buffer_is_taken_from_what_was_freed_before(forked_python: ForkedPython) -> None:
+    ended = [forked_python.run("-c", PROGRAM, how) for how in ("not", "keep")]
+    assert [process.returncode for process in ended] == [0, 0], ended[1].stderr
+    faults = [int(process.stdout) for process in ended]
     if ctypes.CDLL(None).mallopt(-3, 2**26) == 0:
         pytest.skip("this glibc takes no threshold of 64 MiB")
     assert faults[1] < 0.5 * faults[0]

@@ -13,32 +13,21 @@ import nibabel as nib
 import pytest
 import torch
 from bundle_cases import table, weights
+from forked_python import ForkedPython
 from tiny_scans import AFFINE, tiny_volume
 
 ROOT = Path(__file__).resolve().parents[2]
 BUNDLE = ROOT / "bundles" / "brain_mri_espcn"
 SHORT = ["--max_epochs", "1", "--patches_per_epoch", "64", "--amp", "false"]
 
+RUN = ("-m", "monai.bundle", "run")
+TORCHRUN = ("-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone")
+
 pytestmark = pytest.mark.slow
 
 
 def _blocks() -> list[str]:
     return re.findall(r"^```bash\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-
-
-def _run(command: list[str], folder: Path = BUNDLE) -> subprocess.CompletedProcess[str]:
-    # The package comes from the folder of the repository, wherever the environment is.
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-
-
-def _bundle(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return _run([sys.executable, "-m", "monai.bundle", "run", *arguments])
-
-
-def _torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone"]
-    return _run([*command, "-m", "monai.bundle", "run", *arguments])
 
 
 def test_readme_has_two_commands_of_one_line_that_set_up_by_themselves() -> None:
@@ -54,8 +43,13 @@ def test_main_job_of_the_readme_runs_as_written_but_shorter(tmp_path: Path) -> N
     main_job = _blocks()[0].strip().split(" && ", 3)[3]
     commands = main_job.replace("../../.venv/bin/python", sys.executable).split(" && ")
     assert len(commands) == 2
+    # The package comes from the folder of the repository, wherever the environment is.
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     for command in commands:
-        ended = _run(["bash", "-c", f"{command} --output_dir {tmp_path} {' '.join(SHORT)}"])
+        ended = subprocess.run(
+            ["bash", "-c", f"{command} --output_dir {tmp_path} {' '.join(SHORT)}"],
+            cwd=BUNDLE, env=environment, capture_output=True, text=True, check=False,
+        )  # fmt: skip
         assert ended.returncode == 0, ended.stderr
     assert "Difference from cubic" in ended.stderr
     assert (tmp_path / "pictures" / "colin27.png").stat().st_size > 10_000
@@ -69,8 +63,10 @@ def test_main_job_of_the_readme_runs_as_written_but_shorter(tmp_path: Path) -> N
         (["training", "--config_file", "configs/train.json", "--lerning_rate", "1"], 2, "did you mean --learning_rate"),
     ],
 )
-def test_errors_are_one_message_and_an_exit_code(arguments: list[str], code: int, said: str, tmp_path: Path) -> None:
-    ended = _bundle(*arguments, "--output_dir", str(tmp_path / "out"))
+def test_errors_are_one_message_and_an_exit_code(
+    forked_python: ForkedPython, arguments: list[str], code: int, said: str, tmp_path: Path
+) -> None:
+    ended = forked_python.run(*RUN, *arguments, "--output_dir", str(tmp_path / "out"), folder=BUNDLE)
     assert ended.returncode == code
     assert "Traceback" not in ended.stderr
     last = ended.stderr.strip().splitlines()[-1]
@@ -79,15 +75,17 @@ def test_errors_are_one_message_and_an_exit_code(arguments: list[str], code: int
     assert not list(tmp_path.glob("out/*"))
 
 
-def test_run_is_the_id_of_the_model_zoo(tmp_path: Path) -> None:
+def test_run_is_the_id_of_the_model_zoo(forked_python: ForkedPython, tmp_path: Path) -> None:
     nib.save(nib.Nifti1Image(tiny_volume(0), AFFINE), tmp_path / "scan.nii.gz")
     options = ["--input", str(tmp_path / "scan.nii.gz"), "--output_dir", str(tmp_path), "--amp", "false"]
-    ended = _bundle("--config_file", "configs/inference.json", *options)
+    ended = forked_python.run(*RUN, "--config_file", "configs/inference.json", *options, folder=BUNDLE)
     assert ended.returncode == 0, ended.stderr
     assert (tmp_path / "scan_sr.nii.gz").is_file()
 
 
-def test_two_processes_give_the_figures_of_one(tmp_path: Path, tiny_dataset: dict[str, str]) -> None:
+def test_two_processes_give_the_figures_of_one(
+    forked_python: ForkedPython, tmp_path: Path, tiny_dataset: dict[str, str]
+) -> None:
     folder, manifest = Path(tiny_dataset["dataset_dir"]), json.loads(Path(tiny_dataset["data_manifest"]).read_text())
     manifest["split"] |= {"train": ["sub-0"], "validation": ["sub-1"], "test": ["sub-2", "sub-3", "sub-4"]}
     path = tmp_path / "odd.json"
@@ -96,28 +94,31 @@ def test_two_processes_give_the_figures_of_one(tmp_path: Path, tiny_dataset: dic
     options = [*data, *SHORT, "--patch_size", "[24,24]"]
     one, two = str(tmp_path / "one"), str(tmp_path / "two")
     train, evaluate = "configs/train.json", "configs/evaluate.json"
+    files = f"['{train}','configs/multi_gpu_train.json']"
     ended = [
-        _bundle("training", "--config_file", train, "--output_dir", one, *options),
-        _torchrun(
-            "training", "--config_file", f"['{train}','configs/multi_gpu_train.json']", "--output_dir", two, *options
+        forked_python.run(*RUN, "training", "--config_file", train, "--output_dir", one, *options, folder=BUNDLE),
+        forked_python.run(
+            *TORCHRUN, *RUN, "training", "--config_file", files, "--output_dir", two, *options, folder=BUNDLE
         ),
     ]
     assert [e.returncode for e in ended] == [0, 0], ended[1].stderr
     curves = [table(Path(out) / "curves.csv")[0] for out in (one, two)]
     for key in ("loss", "validation_psnr", "validation_ssim"):
         assert float(curves[1][key]) == pytest.approx(float(curves[0][key]), rel=1e-4), key
-    alone, together = (weights(Path(out) / "last.pt") for out in (one, two))
-    assert alone.keys() == together.keys()
-    for name, value in alone.items():
-        torch.testing.assert_close(together[name], value, rtol=1e-3, atol=1e-4)
+    one_process, two_processes = (weights(Path(out) / "last.pt") for out in (one, two))
+    assert one_process.keys() == two_processes.keys()
+    for name, value in one_process.items():
+        torch.testing.assert_close(two_processes[name], value, rtol=1e-3, atol=1e-4)
 
     options = [*data, "--amp", "false", "--checkpoint", f"{one}/model.pt"]
     files = f"['{train}','{evaluate}','configs/multi_gpu_evaluate.json']"
+    alone = ("evaluating", "--config_file", f"['{train}','{evaluate}']", "--output_dir", one, *options)
+    shared = ("evaluating", "--config_file", files, "--output_dir", two, *options)
     ended = [
-        _bundle("evaluating", "--config_file", f"['{train}','{evaluate}']", "--output_dir", one, *options),
-        _torchrun("evaluating", "--config_file", files, "--output_dir", two, *options),
+        forked_python.run(*RUN, *alone, folder=BUNDLE),
+        *forked_python.run_ranks(2, *RUN, *shared, folder=BUNDLE),
     ]
-    assert [e.returncode for e in ended] == [0, 0], ended[1].stderr
+    assert [e.returncode for e in ended] == [0, 0, 0], ended[1].stderr
     tables = [table(Path(out) / "metrics.csv") for out in (one, two)]
     for row in (row for rows in tables for row in rows):
         row.pop("seconds")

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from forked_python import ForkedPython
 from mlflow_reader import Reader
 
 from custom.handlers import mlflow_run
 
-ROOT = Path(__file__).resolve().parents[2]
-
 TERMINATED = """
-import socket, sys, torch
+import os, signal, socket, sys, torch
 from monai.engines import SupervisedTrainer
 from ignite.engine import Events
 from custom.handlers.mlflow_run import MLflowMetrics, MLflowRun
@@ -34,30 +31,19 @@ trainer = SupervisedTrainer(
     train_handlers=[MLflowMetrics(MLflowRun(sys.argv[1], experiment_name="brain"))],
 )
 trainer.logger.disabled = True
-trainer.add_event_handler(Events.EPOCH_COMPLETED(once=2), lambda: print("running", flush=True))
+trainer.add_event_handler(Events.EPOCH_COMPLETED(once=2), lambda: os.kill(os.getpid(), signal.SIGTERM))
 trainer.run()
 """
 
 
 @pytest.mark.slow
-def test_a_terminated_process_leaves_a_killed_run_says_nothing_and_asks_no_network(tmp_path: Path) -> None:
+def test_a_terminated_process_leaves_a_killed_run_says_nothing_and_asks_no_network(
+    forked_python: ForkedPython, tmp_path: Path
+) -> None:
     output_dir = tmp_path / "new"  # so that MLflow makes its tables, of which it tells a lot
-    ours = {"PYTEST_CURRENT_TEST", "CI"}  # with these MLflow keeps to itself anyway
-    environment = {name: value for name, value in os.environ.items() if name not in ours}
-    environment |= {"PYTHONPATH": str(ROOT), "XDG_CONFIG_HOME": str(tmp_path)}
-    process = subprocess.Popen(
-        [sys.executable, "-c", TERMINATED, str(output_dir)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
-    )  # fmt: skip
-    try:
-        assert process.stdout is not None
-        first = process.stdout.readline()
-        process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=240)
-    finally:
-        process.kill()
-    assert (first, out, err) == ("running\n", "", "")
-    assert process.returncode == 128 + signal.SIGTERM
+    ended = forked_python.run("-c", TERMINATED, str(output_dir), XDG_CONFIG_HOME=str(tmp_path))
+    assert (ended.stdout, ended.stderr) == ("", "")
+    assert ended.returncode == 128 + signal.SIGTERM
     reader = Reader(output_dir / "mlruns.db")
     (logged,) = reader.runs()
     reader.store.close()

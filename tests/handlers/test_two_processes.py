@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import socket
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
+from forked_python import ForkedPython
 from monai.data import DataLoader, Dataset, DistributedSampler, MetaTensor
 from monai.engines import SupervisedEvaluator
 
@@ -57,25 +55,10 @@ def rows_in(folder: Path) -> list[dict[str, str]]:
         return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
 
 
-@pytest.mark.slow
-def test_two_processes_give_the_figures_of_one(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    root = str(Path(__file__).resolve().parents[2])
-    environment = {
-        **os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2",
-        "OMP_NUM_THREADS": "1", "PYTHONPATH": root,
-    }  # fmt: skip
-    command = [sys.executable, __file__, str(tmp_path)]
-    ranks = [subprocess.Popen(command, env={**environment, "RANK": str(rank)}) for rank in range(2)]
-    try:
-        alone = evaluate(tmp_path / "alone", sampler=False)
-        assert [rank.wait(timeout=240) for rank in ranks] == [0, 0]
-    finally:
-        for rank in ranks:
-            rank.kill()
-            rank.wait()
+def test_two_processes_give_the_figures_of_one(forked_python: ForkedPython, tmp_path: Path) -> None:
+    alone = evaluate(tmp_path / "alone", sampler=False)
+    ranks = forked_python.run_ranks(2, __file__, str(tmp_path))
+    assert [rank.returncode for rank in ranks] == [0, 0], ranks[0].stderr
     assert alone["val_psnr"] == pytest.approx(alone["model_psnr"])
     assert alone["val_ssim"] == pytest.approx(alone["model_ssim"])
     for rank in range(2):
