@@ -8,15 +8,9 @@ from torch import Tensor, nn
 from custom.errors import UsageError
 from custom.networks.architecture import store_architecture
 
-__all__ = ["ACTIVATIONS", "ESPCN"]
+__all__ = ["ESPCN"]
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "relu": nn.ReLU,
-    "leaky_relu": nn.LeakyReLU,
-    "gelu": nn.GELU,
-    "silu": nn.SiLU,
-    "tanh": nn.Tanh,
-}
+_ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "leaky_relu": nn.LeakyReLU}
 
 
 class ESPCN(nn.Module):
@@ -29,9 +23,9 @@ class ESPCN(nn.Module):
     Args:
         scale_factor: s, how many times larger each axis becomes.
         in_channels: 1, or an odd number of neighbouring slices.
-        activation: between the convolutions; one of `ACTIVATIONS`.
-        last_activation: after the last convolution; None (linear) lets the residual be negative, "relu" is the
-            published form.
+        activation: between the convolutions, "relu" or "leaky_relu".
+        last_activation: after the last convolution, one of the same; None (linear) lets the residual be negative,
+            "relu" is the published form.
         skip: a module that enlarges `(B, 1, H, W)` by classical interpolation; the network then learns what is
             missing. None is the published form.
 
@@ -53,8 +47,8 @@ class ESPCN(nn.Module):
     ) -> None:
         super().__init__()
         for name in (activation, last_activation):
-            if name is not None and name not in ACTIVATIONS:
-                raise UsageError(f"activation is {name!r}; choose one of {', '.join(ACTIVATIONS)}")
+            if name is not None and name not in _ACTIVATIONS:
+                raise UsageError(f"activation is {name!r}; choose one of {', '.join(_ACTIVATIONS)}")
         if in_channels % 2 == 0:
             raise UsageError(
                 f"in_channels is {in_channels}; neighbouring slices need an odd number, the middle is enlarged"
@@ -68,13 +62,13 @@ class ESPCN(nn.Module):
         last = nn.Conv2d(32, scale_factor**2, 3, padding=1)
         self.body = nn.Sequential(
             nn.Conv2d(in_channels, 64, 5, padding=2),
-            ACTIVATIONS[activation](),
+            _ACTIVATIONS[activation](),
             nn.Conv2d(64, 64, 3, padding=1),
-            ACTIVATIONS[activation](),
+            _ACTIVATIONS[activation](),
             nn.Conv2d(64, 32, 3, padding=1),
-            ACTIVATIONS[activation](),
+            _ACTIVATIONS[activation](),
             last,
-            ACTIVATIONS[last_activation]() if last_activation else nn.Identity(),
+            _ACTIVATIONS[last_activation]() if last_activation else nn.Identity(),
             nn.PixelShuffle(scale_factor),
         )
         self.body.apply(_initialise)

@@ -15,7 +15,6 @@ __all__ = ["SRResNet"]
 _CHOICES = {
     "upsampling": ("pixel_shuffle", "nearest", "direct"),
     "order": ("convolution_first", "resize_first"),
-    "global_skip": ("before_activation", "after_activation"),
 }
 
 
@@ -43,7 +42,6 @@ class SRResNet(nn.Module):
             that many channels where it is "nearest"). "resize_first": the enlargement (a shuffle leaves
             features / 2**d channels), then a convolution to `features` channels.
         batch_norm: False leaves all batch norms out.
-        global_skip: the first convolution's output is added "before_activation" or "after_activation".
         residual_scaling: factor on what a residual block adds.
         icnr: start the convolutions before a pixel shuffle with equal kernels for all phases.
         prelu_start: first slope of the PReLUs, one a channel; 0 is a ReLU.
@@ -58,9 +56,9 @@ class SRResNet(nn.Module):
         UsageError: for an argument that is none of these, or options that do not go together.
 
     Source: Ledig et al. 2017, "Photo-Realistic Single Image Super-Resolution Using a Generative Adversarial Network",
-    in the form of junnjun/Keras_SuperResolution_SRResNet: `global_skip` before the activation, slopes from 0, and no
-    activation after the enlargement's convolution but the one that follows the enlargement. There "nearest" is always
-    convolution first; "resize_first" is claimed, not coded.
+    in the form of junnjun/Keras_SuperResolution_SRResNet: what is added after the blocks is the first convolution's
+    output before its PReLU, slopes start at 0, and there is no activation after the enlargement's convolution but the
+    one that follows the enlargement. There "nearest" is always convolution first; "resize_first" is claimed, not coded.
     """
 
     def __init__(
@@ -74,14 +72,13 @@ class SRResNet(nn.Module):
         upsampling: str = "pixel_shuffle",
         order: str = "convolution_first",
         batch_norm: bool = True,
-        global_skip: str = "before_activation",
         residual_scaling: float = 1.0,
         icnr: bool = False,
         prelu_start: float = 0.0,
         skip: nn.Module | None = None,
     ) -> None:
         super().__init__()
-        for name, value in {"upsampling": upsampling, "order": order, "global_skip": global_skip}.items():
+        for name, value in {"upsampling": upsampling, "order": order}.items():
             if value not in _CHOICES[name]:
                 raise UsageError(f"{name} is {value!r}; choose one of {', '.join(_CHOICES[name])}")
         if spatial_dims not in (2, 3):
@@ -103,7 +100,6 @@ class SRResNet(nn.Module):
             )
         self.out_channels = out_channels
         self.middle = (in_channels - out_channels) // 2
-        self.skip_after_activation = global_skip == "after_activation"
         direct = upsampling == "direct"
         steps = 0 if direct else scale_factor.bit_length() - 1
         tail_radius = 1 if direct else _tail_radius(steps, order == "convolution_first")
@@ -111,7 +107,7 @@ class SRResNet(nn.Module):
         store_architecture(
             self,
             f"SRResNet {spatial_dims}D x{scale_factor}, {in_channels} to {out_channels} channels, "
-            f"{upsampling} {order}, {'batch norm' if batch_norm else 'no norm'}, global skip {global_skip}, "
+            f"{upsampling} {order}, {'batch norm' if batch_norm else 'no norm'}, global skip before_activation, "
             f"residuals times {float(residual_scaling)}, {'residual of a skip' if skip is not None else 'no skip'}",
         )
 
@@ -145,8 +141,7 @@ class SRResNet(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Enlarge `(B, in_channels, *spatial)` to `(B, out_channels, *(s * spatial))`."""
         first = self.first(image)
-        activated = self.activation(first)
-        enlarged = self.tail(self.body(activated) + (activated if self.skip_after_activation else first))
+        enlarged = self.tail(self.body(self.activation(first)) + first)
         if self.skip is not None:
             # Under autocast the residual comes in half precision; the sum is taken in the precision of the image.
             middle = image[:, self.middle : self.middle + self.out_channels]

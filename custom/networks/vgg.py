@@ -39,10 +39,10 @@ class VGG(nn.Module):
     columns D and E.
     """
 
-    def __init__(self, name: str, layers: Iterable[str | int]) -> None:
+    def __init__(self, name: str, layers: Iterable[str]) -> None:
         super().__init__()
         self.name = name
-        self.layers = tuple(str(layer) for layer in layers)
+        self.layers = tuple(layers)
         self.indices = tuple(vgg_layer_index(name, layer) for layer in self.layers)
         if not self.indices:
             raise UsageError(f"layers is empty; name at least one layer of {name}, such as block2_conv2")
@@ -70,13 +70,12 @@ class VGG(nn.Module):
         return [found[index] for index in self.indices]
 
 
-def vgg_layer_index(name: str, layer: str | int) -> int:
+def vgg_layer_index(name: str, layer: str) -> int:
     """Find a layer in the `features` of torchvision.
 
     Args:
         name: "vgg16" or "vgg19".
-        layer: "block2_conv2", as in Keras: the output of the ReLU after that convolution; "block2_pool"; or an index
-            of torchvision, as 8, "8" or "features.8", which may also be a convolution before its ReLU.
+        layer: named as in Keras: "block2_conv2", the output of the ReLU after that convolution; "block2_pool".
 
     Raises:
         UsageError: for an unknown network or layer.
@@ -91,10 +90,6 @@ def vgg_layer_index(name: str, layer: str | int) -> int:
             known[f"block{block}_conv{convolution}"] = index
         index += 1
         known[f"block{block}_pool"] = index
-    text = str(layer)
-    number = text.removeprefix("features.")
-    if number.isdecimal() and int(number) <= index:
-        return int(number)
-    if text not in known:
-        raise UsageError(f"layer {text!r} is not in {name}; choose one of {', '.join(known)}, or features.0..{index}")
-    return known[text]
+    if layer not in known:
+        raise UsageError(f"layer {layer!r} is not in {name}; choose one of {', '.join(known)}")
+    return known[layer]

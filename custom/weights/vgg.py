@@ -30,7 +30,7 @@ def vgg_variable(name: str) -> str:
     return f"MRI_SR_{name.upper()}_WEIGHTS"
 
 
-def load_vgg(name: str, layers: Iterable[str | int], weights: str | Path | None = None) -> VGG:
+def load_vgg(name: str, layers: Iterable[str], weights: str | Path | None = None) -> VGG:
     """Build the network as far as the layers ask, with the weights of ImageNet, frozen.
 
     The weights come from the first of: the argument, the environment variable MRI_SR_VGG16_WEIGHTS (or 19), the

@@ -133,28 +133,17 @@ def test_layers_in_their_order_against_a_plain_calculation():
         return torch.where(x > 0, x, w[f"{name}.weight"][:, None, None] * x)
 
     image = torch.rand(1, 1, 5, 6, dtype=torch.float64)
-    for global_skip in ("before_activation", "after_activation"):
-        network.skip_after_activation = global_skip == "after_activation"
-        x0 = conv(image, "first")
-        a = prelu(x0, "activation")
-        b = norm(conv(a, "body.0.branch.0"), "body.0.branch.1")
-        b = norm(conv(prelu(b, "body.0.branch.2"), "body.0.branch.3"), "body.0.branch.4")
-        y = norm(conv(a + 0.3 * b, "body.1"), "body.2")
-        y = y + (a if global_skip == "after_activation" else x0)
-        y = conv(y, "tail.0")  # 32 channels: phases (row, column) of 8, interleaved by hand
-        z = torch.zeros(1, 8, 10, 12, dtype=torch.float64)
-        for row, column in itertools.product(range(2), range(2)):
-            z[:, :, row::2, column::2] = y[:, 2 * row + column :: 4]
-        expected = conv(prelu(z, "tail.2"), "tail.3")
-        torch.testing.assert_close(network(image), expected)
-
-
-def test_the_argument_chooses_the_global_skip():
-    image = torch.rand(1, 1, 6, 6)
-    before, after = small(), small(global_skip="after_activation")
-    assert after.skip_after_activation
-    assert not before.skip_after_activation
-    assert not torch.allclose(before(image), after(image))
+    x0 = conv(image, "first")
+    a = prelu(x0, "activation")
+    b = norm(conv(a, "body.0.branch.0"), "body.0.branch.1")
+    b = norm(conv(prelu(b, "body.0.branch.2"), "body.0.branch.3"), "body.0.branch.4")
+    y = norm(conv(a + 0.3 * b, "body.1"), "body.2") + x0
+    y = conv(y, "tail.0")  # 32 channels: phases (row, column) of 8, interleaved by hand
+    z = torch.zeros(1, 8, 10, 12, dtype=torch.float64)
+    for row, column in itertools.product(range(2), range(2)):
+        z[:, :, row::2, column::2] = y[:, 2 * row + column :: 4]
+    expected = conv(prelu(z, "tail.2"), "tail.3")
+    torch.testing.assert_close(network(image), expected)
 
 
 def test_no_batch_norm_leaves_none():
@@ -221,7 +210,6 @@ def test_weights_of_another_form_with_equal_shapes_are_refused(tmp_path):
     save_checkpoint(small().state_dict(), path)
     load_weights(small(icnr=True, prelu_start=0.1), path)
     for other in (
-        {"global_skip": "after_activation"},
         {"residual_scaling": 0.1},
         {"skip": AreaMean(4, spatial_dims=2).upsampler("cubic")},
     ):
@@ -237,7 +225,6 @@ def test_weights_of_another_form_with_equal_shapes_are_refused(tmp_path):
         ({"spatial_dims": 1}, "spatial_dims is 1"),
         ({"upsampling": "bicubic"}, "upsampling is 'bicubic'; choose one of pixel_shuffle, nearest"),
         ({"order": "none"}, "order is 'none'"),
-        ({"global_skip": "none"}, "global_skip is 'none'"),
         ({"icnr": True, "upsampling": "nearest"}, "icnr is true"),
         ({"order": "resize_first", "features": 6}, "features is 6"),
         ({"in_channels": 2, "skip": nn.Identity()}, "in_channels is 2"),

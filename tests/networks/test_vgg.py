@@ -39,7 +39,7 @@ def random_vgg(name: str, layers: list[str]) -> VGG:
 @pytest.mark.parametrize(
     ("name", "layers", "kinds", "places"),
     [
-        ("vgg16", ["block3_conv3", "block1_conv2", "features.5", "4"], "crcrpcrcrpcrcrcr", [15, 3, 5, 4]),
+        ("vgg16", ["block3_conv3", "block1_conv2", "block1_pool"], "crcrpcrcrpcrcrcr", [15, 3, 4]),
         ("vgg19", ["block3_conv4", "block2_pool", "block3_conv3"], "crcrpcrcrpcrcrcrcr", [17, 9, 15]),
     ],
 )
@@ -64,12 +64,9 @@ def test_features_against_a_calculation_without_torch(name, layers, kinds, place
         ("vgg19", "block3_conv4", 17),
         ("vgg19", "block5_conv4", 35),
         ("vgg19", "block5_pool", 36),
-        ("vgg16", 30, 30),
-        ("vgg19", "36", 36),
-        ("vgg19", "features.0", 0),
     ],
 )
-def test_names_and_indices_of_layers(name, layer, index):
+def test_names_of_layers(name, layer, index):
     assert vgg_layer_index(name, layer) == index
 
 
@@ -98,8 +95,6 @@ def test_only_the_layers_in_use_are_built_and_all_are_frozen():
     [
         ("vgg11", ["block1_conv1"], "network is 'vgg11'; choose one of vgg16, vgg19"),
         ("vgg16", ["block3_conv4"], "layer 'block3_conv4' is not in vgg16"),
-        ("vgg16", ["31"], r"layer '31' is not in vgg16.*features\.0\.\.30"),
-        ("vgg16", [-1], "layer '-1'"),
         ("vgg16", [], "layers is empty"),
     ],
 )
