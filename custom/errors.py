@@ -1,4 +1,13 @@
-"""Errors for the person at the keyboard: what is wrong, where, and what to do."""
+"""Errors for the person at the keyboard: what is wrong, where, and what to do.
+
+The class says what has to change, whichever module finds the fault:
+
+- a file, a folder, or what is in it: `InputError`, exit code 1. With many scans the others go on.
+- the command or the config, because no input could make this value right: `UsageError`, exit code 2. Nothing goes on.
+- the code of this package, such as two tensors of different shapes: `ValueError` or `TypeError`, with a traceback.
+
+A path that does not exist is a fault of the input; a name that is not in a list of names is a fault of the command.
+"""
 
 from __future__ import annotations
 
@@ -6,36 +15,36 @@ __all__ = ["InputError", "MissingFileError", "UsageError", "input_error_in"]
 
 
 class InputError(ValueError):
-    """An input that cannot be used: a file, a value in a file, a folder.
+    """A file, a folder, or a value in a file that cannot be used.
 
-    The message names the file or key, says what is wrong and what to do. The commands end with `exit_code` and print
-    the message alone, without a traceback.
+    The message names the file or key, and says what is wrong and what to do. A command prints only the message, without
+    a traceback, and ends with `exit_code`.
     """
 
     exit_code = 1
 
 
 class MissingFileError(InputError, FileNotFoundError):
-    """A file or folder that is not there."""
+    """A file or folder that does not exist."""
 
-    # OSError would otherwise print the arguments as an errno pair.
+    # OSError would print the message as an error number and its text.
     __str__ = ValueError.__str__
 
 
 class UsageError(InputError):
-    """A command that was given wrongly: a misspelt key, an option that contradicts another."""
+    """A wrong command or config: a key that does not exist, a value out of range, or two keys that contradict."""
 
     exit_code = 2
 
 
 def input_error_in(error: BaseException) -> InputError | None:
-    """Find the `InputError` that an error of a library wraps, such as the one of a failed transform.
+    """Return the `InputError` in an error of a library, such as MONAI's error of a failed transform.
 
     Args:
-        error: as caught; its causes are followed.
+        error: the error that was caught.
 
     Returns:
-        The error itself or the first cause that is an `InputError`, or None.
+        The error itself or, of the errors that caused it, the first that is an `InputError`; None if there is none.
     """
     seen: BaseException | None = error
     while seen is not None:

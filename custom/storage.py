@@ -1,4 +1,4 @@
-"""Files and folders that are written whole or not at all, and their digests."""
+"""Writing files and folders whole or not at all, and the SHA-256 of files."""
 
 from __future__ import annotations
 
@@ -16,23 +16,27 @@ __all__ = ["check_free", "replace_file", "sha256", "whole_file", "whole_folder"]
 
 
 def check_free(path: Path, overwrite: bool) -> None:
-    """Refuse a place where a result is already, unless it may be overwritten.
+    """Refuse the path of a result that exists already, unless it may be overwritten.
 
     Raises:
-        InputError: with the ways out.
+        InputError: if the path exists and `overwrite` is false.
     """
     if path.exists() and not overwrite:
-        raise InputError(f"{path}: is there already; give another output_dir, or --overwrite true")
+        raise InputError(f"{path}: is there already; give another --output_dir, or --overwrite true")
 
 
 @contextlib.contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`, with its ending; it is renamed when the block ends well, else removed.
+    """Provide a temporary path for a file that is to be written; missing folders are made.
 
-    The folder is made if need be. A reader, or a process that is stopped, never leaves half a file.
+    The temporary file lies beside `path` and has its suffixes. It is renamed to `path` if the block succeeds, and
+    removed if the block fails. So `path` never holds half a file, even if the process is killed.
+
+    Args:
+        path: of the file; an existing file is replaced.
 
     Raises:
-        InputError: for an `OSError` in the block or in renaming, such as a full disk or a folder that is read-only.
+        InputError: if the block or the renaming raises an `OSError`, such as a full disk or a read-only folder.
     """
     target = Path(path)
     temporary = target.with_name(f".{secrets.token_hex(8)}{''.join(target.suffixes[-2:])}")
@@ -41,24 +45,25 @@ def whole_file(path: str | Path) -> Iterator[Path]:
             yield temporary
             temporary.replace(target)
         finally:
-            with contextlib.suppress(OSError):  # gone when all went well, and never there where the folder is not one
+            with contextlib.suppress(OSError):  # it does not exist after success, or if the folder could not be made
                 temporary.unlink()
 
 
 @contextlib.contextmanager
-def whole_folder(path: str | Path, replaces: str = "*") -> Iterator[Path]:
-    """Give a temporary, empty folder beside `path`; it is renamed when the block ends well, else removed.
+def whole_folder(path: str | Path, replaces: str) -> Iterator[Path]:
+    """Provide a temporary, empty folder for files that are to be written; missing folders above it are made.
 
-    A folder that is there is replaced, once the new one is complete, if it holds nothing but such files as it will be
-    replaced by; other people's files are not deleted.
+    The temporary folder lies beside `path`. It is renamed to `path` if the block succeeds, and removed if the block
+    fails. An existing folder is replaced after that, if all that it holds fits `replaces`, so that no other files are
+    deleted.
 
     Args:
-        path: the folder; those above it are made if need be.
-        replaces: glob pattern of the files that may be deleted with an old folder.
+        path: of the folder.
+        replaces: the glob pattern of the files that may be deleted with an existing folder.
 
     Raises:
-        InputError: for an `OSError` in the block or in renaming, such as a full disk or a folder that is read-only; for
-            a file of that name, or a folder that holds something else.
+        InputError: if the block or the renaming raises an `OSError`, such as a full disk or a read-only folder; if
+            `path` is a file, or a folder that holds other files.
     """
     target = Path(path)
     temporary = target.with_name(f".{secrets.token_hex(8)}")
@@ -76,13 +81,16 @@ def whole_folder(path: str | Path, replaces: str = "*") -> Iterator[Path]:
                 if old.exists():
                     old.rename(target)
                 raise
-            shutil.rmtree(old, ignore_errors=True)  # only now: until here it is the one whole result there is
+            shutil.rmtree(old, ignore_errors=True)  # only now, as until here it was the only whole result
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
 def replace_file(path: str | Path, content: bytes | str) -> Path:
-    """Write a text or bytes as a whole file, over the one that is there.
+    """Write text (UTF-8) or bytes to a file, whole or not at all; an existing file is replaced.
+
+    Returns:
+        The path.
 
     Raises:
         InputError: as `whole_file`.
@@ -96,17 +104,17 @@ def sha256(path: str | Path) -> str:
     """Return the SHA-256 of a file as 64 hexadecimal digits.
 
     Raises:
-        MissingFileError: if there is no such file.
+        MissingFileError: if the file does not exist.
     """
     try:
         return hashlib.sha256(Path(path).read_bytes()).hexdigest()
     except (FileNotFoundError, IsADirectoryError) as err:
-        raise MissingFileError(f"{path}: no such file; its SHA-256 was asked for") from err
+        raise MissingFileError(f"{path}: no such file, so its SHA-256 cannot be computed; check the path") from err
 
 
 def _check_replaceable(folder: Path, pattern: str) -> None:
     if folder.is_symlink() or not folder.is_dir():
-        raise InputError(f"{folder}: is not a folder, and the result is one; move it, or give another --output_dir")
+        raise InputError(f"{folder}: is not a folder, but the result is one; move it, or give another --output_dir")
     other = sorted(entry.name for entry in folder.iterdir() if not entry.is_file() or not entry.match(pattern))
     if other:
         raise InputError(
@@ -117,7 +125,7 @@ def _check_replaceable(folder: Path, pattern: str) -> None:
 
 @contextlib.contextmanager
 def _written(target: Path) -> Iterator[None]:
-    """Make the folders above a target, which go again if the block fails, and say in words why it cannot be written."""
+    """Make the folders above a target, and remove them if the block fails. An `OSError` becomes an `InputError`."""
     made: list[Path] = []
     try:
         made = list(itertools.takewhile(lambda folder: not folder.exists(), target.parents))
@@ -125,7 +133,7 @@ def _written(target: Path) -> Iterator[None]:
         yield
     except BaseException as err:
         for folder in made:
-            with contextlib.suppress(OSError):  # another process may have put something there
+            with contextlib.suppress(OSError):  # another process may have put a file into it
                 folder.rmdir()
         if isinstance(err, OSError):
             raise InputError(

@@ -9,8 +9,14 @@ from custom.arrays import RandomPatches, intensity_scale, slab_bounds
 from custom.degradations import AreaMean, BicubicGaussian, GaussianBlur, SliceBySlice
 from custom.engines import PatchPairs
 from custom.errors import InputError, MissingFileError, UsageError, input_error_in
+from custom.evaluation import comparison_picture
+from custom.evaluation.summary import summarise
 from custom.handlers.comparison import ComparisonTable
 from custom.inferers import Tiles, VolumeSlices, autocast_dtype
+from custom.manifests import expand_ranges, load_manifest
+from custom.metrics import LPIPS
+from custom.metrics.image import crop
+from custom.storage import sha256
 from custom.transforms import SetGridAffined
 
 
@@ -49,6 +55,10 @@ PICTURE, VOLUME = torch.ones(1, 1, 8, 8), torch.ones(1, 1, 8, 8, 8)
         (lambda: autocast_dtype("sometimes", "cpu"), "amp is 'sometimes'"),
         (lambda: intensity_scale(PICTURE, percentile=101), "percentile is 101"),
         (lambda: RandomPatches([], dict, [10, 8], (4, 4), (0, 0)), "patch_size"),
+        (lambda: crop(PICTURE, -1), "crop_border is -1"),
+        (lambda: crop(PICTURE, (1, 1, 1)), r"crop_border is \(1, 1, 1\); give one number, or 2"),
+        (lambda: load_manifest("ixy", "."), "did you mean 'ixi'"),
+        (lambda: comparison_picture("a.png", PICTURE, {}, {}, zoom="corner"), "zoom is 'corner'"),  # type: ignore[arg-type]
         (lambda: PatchPairs(AreaMean(4, spatial_dims=2), share=2), "share is 2"),
         (lambda: ComparisonTable("folder", AreaMean(4, spatial_dims=2), networks={"cubic": None}), "'cubic'"),
         # A network and a degradation of different scales
@@ -74,6 +84,13 @@ def test_a_wrong_value_of_a_key_is_the_fault_of_the_command(call: Callable[[], o
             "foreground",
         ),
         (lambda: slab_bounds(10, 0.5, 0.5), "holds none"),
+        (lambda: crop(PICTURE, (1, 4)), r"nothing of an image of \(8, 8\) voxels remains"),
+        (lambda: expand_ranges(["sub-[9-3]"]), "not a range"),
+        (lambda: load_manifest("gone.json", "."), r"gone\.json: no such file"),
+        (lambda: load_manifest("ixi", "gone"), "dataset_dir gone: no such folder"),
+        (lambda: LPIPS.from_file("gone.safetensors"), r"gone\.safetensors"),
+        (lambda: summarise([]), "no scan was evaluated"),
+        (lambda: sha256("gone.pt"), r"gone\.pt: no such file"),
     ],
 )
 def test_a_scan_that_does_not_fit_is_the_fault_of_the_input(call: Callable[[], object], words: str) -> None:

@@ -16,7 +16,7 @@ import resource, sys, torch
 torch.zeros(2**24)
 if sys.argv[1] == "keep":
     from custom.memory import keep_freed_memory
-    assert keep_freed_memory(2**28)
+    assert keep_freed_memory()
 for _ in range(40):
     torch.zeros(2**24)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -50,8 +50,8 @@ def test_old_versions_take_a_smaller_threshold(monkeypatch: pytest.MonkeyPatch) 
     library = SimpleNamespace(mallopt=mallopt, gnu_get_libc_version=None)
     monkeypatch.setattr(memory, "sys", SimpleNamespace(platform="linux"))
     monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: library)
-    assert memory.keep_freed_memory(2**40)
-    assert calls == [(-3, 2**31 - 1), (-3, 2**25), (-1, 2**31 - 1)]
+    assert memory.keep_freed_memory()
+    assert calls == [(-3, 2**28), (-3, 2**25), (-1, 2**28)]
 
 
 @pytest.mark.parametrize("platform", ["darwin", "win32", "linux"])

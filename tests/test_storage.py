@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
     assert [file.name for file in tmp_path.iterdir()] == ["scan.nii.gz"]
 
 
-@pytest.mark.parametrize("whole", [whole_file, whole_folder])
+@pytest.mark.parametrize("whole", [whole_file, partial(whole_folder, replaces="*.dcm")])
 def test_folders_made_for_a_failed_write_go_again(
     tmp_path: Path, whole: Callable[[Path], AbstractContextManager[Path]]
 ) -> None:
@@ -96,12 +97,12 @@ def test_a_folder_does_not_replace_a_file_or_a_link(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     (tmp_path / "link").symlink_to(tmp_path)
     for name in ("file", "link"):
-        with pytest.raises(InputError, match="is not a folder"), whole_folder(tmp_path / name):
+        with pytest.raises(InputError, match="is not a folder"), whole_folder(tmp_path / name, "*.dcm"):
             pass
     assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_a_folder_below_a_file_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(InputError, match="cannot be written"), whole_folder(tmp_path / "file" / "series"):
+    with pytest.raises(InputError, match="cannot be written"), whole_folder(tmp_path / "file" / "series", "*.dcm"):
         pass

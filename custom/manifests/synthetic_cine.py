@@ -1,9 +1,9 @@
-"""A synthetic short-axis cine of the heart, painted when it is first needed: something to run on with no download.
+"""A synthetic short-axis cine of the heart, which is painted when it is first needed, so that nothing is downloaded.
 
-Each subject is a 4D NIfTI file (x, y, slice, phase) with bSSFP-like contrast: blood brighter than myocardium, fat
-bright, lungs dark, a contracting left ventricle with papillary muscles, a right ventricle, chest wall, liver, stomach,
-spleen and aorta, the shading of a surface coil and Rician noise. Subjects differ in shape, ejection fraction, contrast
-and noise. It is a drawing, not physics: figures on it say nothing about patients.
+Each subject is a 4D NIfTI file (x, y, slice, phase) with the contrast of bSSFP: blood is brighter than myocardium, fat
+is bright, lungs are dark. It shows a contracting left ventricle with papillary muscles, the right ventricle, chest
+wall, liver, stomach, spleen and aorta, with the shading of a surface coil and Rician noise. Subjects differ in shape,
+ejection fraction, contrast and noise. It is a drawing, not a simulation: figures on it say nothing about patients.
 """
 
 from __future__ import annotations
@@ -31,28 +31,29 @@ Image = NDArray[np.float32]
 
 _SIZE, _SLICES, _PHASES = 128, 3, 12
 _PIXEL_MM, _SLICE_MM = 1.6, 10.0
-# Painted this many times finer and averaged: partial volume at every edge.
+# Painted on a grid this many times finer and averaged, so that there is partial volume at every edge.
 _FINE = 2
 _EDGE_MM = 1.2
 _SCALE = 1000.0
-# Another version of the drawing goes to another folder, so that an older one is never taken for it.
+# The folder has the version of the drawing, so that files of an older version are not used.
 _FOLDER = "synthetic_cine_v1"
 
 
 @dataclass(frozen=True)
 class _Heart:
-    """What makes a subject: lengths in mm, signal with blood at about 0.8.
+    """The parameters of a subject; lengths in mm, signals on a scale where blood has about 0.8.
 
     Attributes:
-        seed: of texture and noise.
-        ed_radius: of the left ventricle's cavity at end-diastole, in the middle slice.
-        wall: thickness of the myocardium at end-diastole.
-        shortening: part of the radius that is lost at end-systole; the area's ejection fraction is 1 - (1 - s)^2.
-        right_size: of the right ventricle, 1 is usual.
-        blood, muscle, fat: signal.
-        noise: standard deviation of either channel.
-        shift: of the heart in the image.
-        infarct: part of the shortening that is missing in one sector of the wall.
+        seed: the random seed of texture and noise.
+        ed_radius: the radius of the left ventricle's cavity at end-diastole, in the middle slice.
+        wall: the thickness of the myocardium at end-diastole.
+        shortening: the fraction of the radius that is lost at end-systole; the ejection fraction of the area is
+            1 - (1 - shortening)^2.
+        right_size: the size of the right ventricle; 1 is usual.
+        blood, muscle, fat: their signals.
+        noise: the standard deviation of the noise in the real and in the imaginary part.
+        shift: the displacement of the heart in the image, (x, y).
+        infarct: the fraction of the shortening that is missing in one sector of the wall.
     """
 
     seed: int
@@ -79,12 +80,12 @@ _HEARTS = (
 
 
 def contraction(phase: float) -> float:
-    """Return how far the heart is contracted, 0 at end-diastole to 1 at end-systole.
+    """Return the contraction of the heart, 0 at end-diastole and 1 at end-systole.
 
-    Systole takes 0.35 of the cycle; then the ventricle fills quickly, rests, and is filled up by the atrium.
+    Systole takes 0.35 of the cycle. Then the ventricle fills quickly, rests, and is filled up by the atrium.
 
     Args:
-        phase: part of the cycle, 0 to 1.
+        phase: the fraction of the cycle, 0 to 1.
     """
     times = (0.0, 0.1, 0.2, 0.35, 0.45, 0.55, 0.8, 0.9, 1.0)
     parts = (0.0, 0.25, 0.7, 1.0, 0.7, 0.25, 0.15, 0.05, 0.0)
@@ -92,14 +93,14 @@ def contraction(phase: float) -> float:
 
 
 def synthetic_cine_folder(folder: str | Path | None = None) -> Path:
-    """Return the folder of the synthetic cine; files that are not there are made (some seconds, 4 MB).
+    """Return the folder of the synthetic cine; missing files are made (some seconds, 4 MB).
 
-    The installed package may be read-only, so the files go to the user's cache: `$XDG_CACHE_HOME`, or `~/.cache`, and
-    there `mri-sr-bundles/synthetic_cine_v1`; where that cannot be written, into the folder of temporary files.
-    Processes that start together write the same files, each one whole.
+    The files go to `mri-sr-bundles/synthetic_cine_v1` in the user's cache, `$XDG_CACHE_HOME` or `~/.cache`, because the
+    installed package may be read-only. If that cannot be written, they go to the folder of temporary files. Processes
+    that start together write the same files, each whole.
 
     Args:
-        folder: another place.
+        folder: another folder for the files.
 
     Raises:
         InputError: if the files cannot be written.
@@ -120,8 +121,8 @@ def synthetic_cine(number: int) -> nib.Nifti1Image:
         number: 1 to 6.
 
     Returns:
-        int16 (128, 128, 3, 12): x to the patient's left, y to the back, slices from the apex to the base, phases from
-        end-diastole on. 1.6 x 1.6 x 10 mm, oblique; blood at about 800.
+        int16 (x, y, slice, phase), 128 x 128 x 3 x 12: x to the patient's left, y to the back, slices from apex to
+        base, phases from end-diastole on. Voxels of 1.6 x 1.6 x 10 mm, oblique; the signal of blood is about 800.
     """
     heart = _HEARTS[number - 1]
     random = np.random.default_rng(heart.seed)
@@ -143,10 +144,10 @@ def synthetic_cine(number: int) -> nib.Nifti1Image:
 
 
 class _Torso:
-    """One slice through a chest: what does not move is drawn once."""
+    """One slice through a chest; its parts that do not move are drawn once."""
 
     def __init__(self, heart: _Heart, level: float, random: np.random.Generator) -> None:
-        """Draw the chest; `level` is 0 at the apex and 1 at the base."""
+        """Draw the chest; `level` is 0 for the slice at the apex of the heart and 1 at its base."""
         self.heart = heart
         self.level = level
         self.random = random
@@ -163,14 +164,14 @@ class _Torso:
         self.shading = 0.5 + 0.85 * np.exp(-np.hypot(self.x + 65, self.y + 75) / 110)
 
     def paint(self, phase: float) -> NDArray[np.float64]:
-        """Return the signal of a phase, (rows, columns), at the size of the image."""
+        """Return the signal of the slice, (rows, columns), at a phase of 0 to 1."""
         image = self.still.copy()
         self._add_heart(image, contraction(phase))
         image *= self.texture * self.shading
         return image.reshape(_SIZE, _FINE, _SIZE, _FINE).mean(axis=(1, 3), dtype=np.float64)
 
     def _smooth_noise(self, width_mm: float) -> Image:
-        """Random texture of standard deviation 1."""
+        """Return a random texture, (rows, columns), of standard deviation 1."""
         noise = self.random.normal(size=self.x.shape).astype(np.float32)
         smooth: Image = ndimage.gaussian_filter(noise, width_mm * _FINE / _PIXEL_MM, mode="wrap", truncate=3.0)
         return smooth / smooth.std()
@@ -183,7 +184,7 @@ class _Torso:
         return _soft((1 - np.sqrt(u * u + v * v)) * min(a, b))
 
     def _scattered(self, image: Image, within: Image, number: int, widths: tuple[float, float], signal: float) -> None:
-        """Draw small vessels, cut across or along, within a region."""
+        """Draw small vessels in a region, some cut across and some along."""
         places = np.argwhere(within > 0.99)
         for row, column in places[self.random.integers(len(places), size=number)]:
             width, length = self.random.uniform(*widths), self.random.uniform(1, 4)
@@ -192,7 +193,7 @@ class _Torso:
             _over(image, vessel * within, signal * self.random.uniform(0.6, 1.2))
 
     def _chest(self) -> Image:
-        """Draw the chest's wall at the upper left, lung, liver, stomach, spleen and aorta."""
+        """Return the chest without the heart: its wall, lungs, liver, stomach, spleen and aorta."""
         heart = self.heart
         image = np.full_like(self.x, 0.01)
         _over(image, self._ellipse(55, 55, 178, 176), heart.fat)
@@ -220,7 +221,7 @@ class _Torso:
         return image
 
     def _add_heart(self, image: Image, part: float) -> None:
-        """Draw the heart over the chest at a part of its contraction."""
+        """Draw the heart over the chest; `part` is its contraction, 0 to 1."""
         heart = self.heart
         # Widest a little above the middle.
         size = 0.72 + 0.55 * self.level - 0.27 * self.level**2
@@ -264,7 +265,7 @@ class _Torso:
         self._add_papillary_muscles(image, (x, y), ed * (1 - heart.shortening * part), part)
 
     def _add_papillary_muscles(self, image: Image, centre: tuple[float, float], radius: float, part: float) -> None:
-        """Draw two muscles that lean on the wall and come together with it; none near the apex."""
+        """Draw two muscles that touch the wall and move inwards with it; near the apex there are none."""
         if self.level < 0.25:
             return
         width = 0.17 * self.heart.ed_radius * (1.15 - 0.4 * self.level) * (1 + 0.15 * part)
@@ -277,7 +278,7 @@ class _Torso:
 
 
 def _harmonics(amplitudes: NDArray[np.float64], angle: Image, first: int) -> Image:
-    """Return a wavy outline: amplitudes of cosine and sine, row by row for `first`, `first` + 1, ... waves."""
+    """Return a wavy outline: row n of the amplitudes has those of cosine and sine with `first` + n waves."""
     total = np.zeros_like(angle)
     for waves, (cosine, sine) in enumerate(amplitudes.tolist(), start=first):
         total += cosine * np.cos(waves * angle) + sine * np.sin(waves * angle)
@@ -285,18 +286,18 @@ def _harmonics(amplitudes: NDArray[np.float64], angle: Image, first: int) -> Ima
 
 
 def _soft(distance: Image) -> Image:
-    """Return 0 outside to 1 inside of an edge; `distance` to it in mm, positive inside."""
+    """Return 0 outside of an edge and 1 inside, with a soft step; `distance` from the edge in mm, positive inside."""
     soft: Image = np.clip(0.5 + distance / (2 * _EDGE_MM), 0, 1)
     return soft
 
 
 def _over(image: Image, cover: Image, signal: Image | float) -> None:
-    """Paint `signal` over an image where `cover` is 1."""
+    """Paint a signal over an image; `cover` is 1 where only the signal is seen, and 0 where only the image is."""
     image += cover * (signal - image)
 
 
 def _affine() -> NDArray[np.float64]:
-    """Voxel to RAS+ (mm): x to the left, y to the back, slices upwards, turned by 25 and 15 degrees, heart at 0."""
+    """Return the affine to RAS+ (mm), oblique: x to the left, y to the back, slices upwards, the middle at 0."""
     first, second = math.radians(25), math.radians(15)
     about_x = np.array([[1, 0, 0], [0, math.cos(first), -math.sin(first)], [0, math.sin(first), math.cos(first)]])
     about_y = np.array([[math.cos(second), 0, math.sin(second)], [0, 1, 0], [-math.sin(second), 0, math.cos(second)]])
@@ -307,7 +308,7 @@ def _affine() -> NDArray[np.float64]:
 
 
 def _filled(folder: Path) -> Path:
-    """Make the files that a folder lacks."""
+    """Make the files that are missing in a folder, and return it."""
     for number, subject in enumerate(SYNTHETIC_SUBJECTS, start=1):
         path = folder / f"{subject}_sa.nii.gz"
         if not path.is_file():

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from custom.errors import InputError, UsageError
+from custom.errors import InputError
 from custom.evaluation import pictures
 from custom.evaluation.pictures import comparison_picture, detail_box, picture_name
 
@@ -89,8 +89,6 @@ def test_the_zoom_is_at_the_centre_when_that_is_asked_for(tmp_path, drawn):
     whole, crop = np.asarray(grey[0].get_array()), np.asarray(grey[1].get_array())
     rows, columns = (slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(whole.shape, crop.shape, strict=True))
     np.testing.assert_array_equal(crop, whole[rows, columns])
-    with pytest.raises(UsageError, match="corner"):
-        comparison_picture(tmp_path / "t.png", **given_, zoom="corner")
 
 
 def test_an_affine_turns_the_volume_and_gives_voxels_their_shape(tmp_path, drawn):

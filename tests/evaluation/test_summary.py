@@ -106,11 +106,6 @@ def test_one_subject_has_no_brackets():
     assert "[" not in text
 
 
-def test_nothing_evaluated_is_an_error():
-    with pytest.raises(InputError, match="test split"):
-        summarise([])
-
-
 def test_a_folder_that_cannot_be_written_is_named_and_nothing_is_left(tmp_path):
     (tmp_path / "metrics.csv").mkdir()
     rows = merge_rows(rows_of())

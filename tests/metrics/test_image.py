@@ -12,7 +12,6 @@ from scipy import ndimage
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
-from custom.errors import InputError
 from custom.metrics import consistency, hfen, image_metrics, mae, psnr, ssim
 from custom.metrics.filters import pieces
 
@@ -193,13 +192,6 @@ def test_crop_border_equals_cropped_images(rows, columns):
     expected = image_metrics(pred[window], target[window], mask[window])
     found = image_metrics(pred, target, mask, crop_border=(rows, columns))
     assert found == pytest.approx(expected, nan_ok=True)
-
-
-@pytest.mark.parametrize("border", [12, (1, 2, 3), -1])
-def test_a_border_that_does_not_fit_is_refused(border):
-    pred, target = pair((1, 1, 24, 24))
-    with pytest.raises(InputError, match="crop_border"):
-        image_metrics(pred, target, crop_border=border)
 
 
 def test_all_at_once_equals_each_alone():
