@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).resolve().parents[1] / "custom"
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "custom"
 
 # From the bottom up; a package may import those of lower rank and itself.
 RANK = {
@@ -77,6 +79,12 @@ def test_tensor_packages_know_no_files_and_no_engines(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_no_file_passes_400_lines(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 400
+
+
+def test_contributing_draws_the_rooms_that_there_are() -> None:
+    drawn = re.findall(r"^\| (\d) \| `(\w+)` \|", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    rooms = {_part(path) for path in FILES} - {"__init__"}
+    assert drawn == sorted((str(RANK[room]), room) for room in rooms)
 
 
 def test_every_module_says_what_is_public() -> None:
