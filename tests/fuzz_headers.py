@@ -31,7 +31,7 @@ from dicom_files import Layout, save, write_classic, write_enhanced
 from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless
 
 from custom.errors import InputError, input_error_in
-from custom.scans import read_scan
+from custom.scans import ResultOptions, read_scan
 from custom.transforms import SaveScand
 
 __all__ = ["KINDS", "changed", "outcome"]
@@ -78,7 +78,7 @@ def outcome(path: Path, out: Path) -> str:
     words = ""
     try:
         scan = read_scan(path)
-        SaveScand("pred", out, overwrite=True)({"pred": scan})
+        SaveScand("pred", ResultOptions(out, overwrite=True))({"pred": scan})
     except InputError as err:
         words = str(err)
     except Exception as err:

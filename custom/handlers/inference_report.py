@@ -16,6 +16,7 @@ from custom.evaluation.inference_picture import inference_picture
 from custom.evaluation.pictures import frame_title, picture_name
 from custom.metrics import consistency
 from custom.storage import replace_file
+from custom.transforms.meta import header_of
 
 __all__ = ["InferenceReport"]
 
@@ -79,7 +80,7 @@ class InferenceReport:
             "cubic": self.degradation.upsample(lr, "cubic", size=sr.shape[2:]),
             "result": sr,
         }
-        known = None if item["pred"].meta.get("kind") == "image" else affine
+        known = None if header_of(item["pred"]).is_picture else affine
         title = frame_title(Path(source).name, images["result"])
         picture = inference_picture(
             {name: image[:, :1] for name, image in images.items()}, known, self.degradation.slice_axis, title

@@ -10,10 +10,12 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from ignite.engine import Engine
+from monai.data import MetaTensor
 from numpy.typing import NDArray
 from torch import Tensor
 
 from custom.errors import UsageError
+from custom.transforms.meta import affine_of, header_of, name_of
 
 __all__ = ["EvaluatedItem", "evaluated_items", "gather_over_ranks"]
 
@@ -82,11 +84,9 @@ def _item(output: Mapping[str, Any], batch: Mapping[str, Any]) -> EvaluatedItem:
             f"{subject}: the result has shape {tuple(pred.shape[1:])}, smaller than its target "
             f"{tuple(label.shape[1:])}; the scale_factor of the network and of the degradation have to agree"
         )
-    meta = _meta(output["label"]) or _meta(batch.get("label"))
-    affine = meta.get("affine")
-    if affine is not None and meta.get("kind") != "image":
-        affine = np.asarray(affine, dtype=np.float64)
-    name = meta.get("filename_or_obj")
+    # The engine's target is a plain tensor where it was made from the scan of the batch.
+    scan = output["label"] if isinstance(output["label"], MetaTensor) else batch.get("label", label)
+    name = name_of(scan)
     return EvaluatedItem(
         subject=subject,
         # Slabs of one file are scans of their own.
@@ -95,14 +95,10 @@ def _item(output: Mapping[str, Any], batch: Mapping[str, Any]) -> EvaluatedItem:
         label=label,
         pred=pred[tuple(slice(n) for n in label.shape)],
         mask=_plain(batch["mask"]) if batch.get("mask") is not None else None,
-        affine=affine if isinstance(affine, np.ndarray) and affine.shape == (4, 4) else None,
+        affine=affine_of(scan) if isinstance(scan, MetaTensor) and not header_of(scan).is_picture else None,
         slice_number=int(batch["slice"]) if "slice" in batch else None,
         phase=int(batch["phase"]) if "phase" in batch else None,
     )
-
-
-def _meta(value: Any) -> Mapping[str, Any]:
-    return getattr(value, "meta", None) or {}
 
 
 def _plain(item: Tensor) -> Tensor:

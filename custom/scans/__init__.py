@@ -1,24 +1,30 @@
 """Scans in files: finding, reading, checking and writing NIfTI, DICOM and pictures."""
 
 from custom.scans.dicom.provenance import Provenance, bundle_provenance
+from custom.scans.find import find_scan, list_scans
 from custom.scans.inputs import ScanDataset
-from custom.scans.readers import ScanReader, check_header, list_scans, read_scan
-from custom.scans.scan import StoredScan, check_scan
-from custom.scans.writers import check_output_dir, result_path, result_paths, write_dicom_scan, write_scan
+from custom.scans.readers import check_header, read_scan
+from custom.scans.reference import ScanReference
+from custom.scans.result_names import ResultOptions, result_path, result_paths
+from custom.scans.scan import Scan, ScanHeader, check_scan
+from custom.scans.writers import check_output_dir, write_result, write_scan
 
 __all__ = [
     "Provenance",
+    "ResultOptions",
+    "Scan",
     "ScanDataset",
-    "ScanReader",
-    "StoredScan",
+    "ScanHeader",
+    "ScanReference",
     "bundle_provenance",
     "check_header",
     "check_output_dir",
     "check_scan",
+    "find_scan",
     "list_scans",
     "read_scan",
     "result_path",
     "result_paths",
-    "write_dicom_scan",
+    "write_result",
     "write_scan",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import logging
 import math
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,7 @@ from nibabel.quaternions import mat2quat
 
 from custom.arrays.geometry import affine_distance
 from custom.errors import InputError
-from custom.scans.scan import StoredScan, check_shape
+from custom.scans.scan import Scan, ScanHeader, check_shape
 
 __all__ = ["NIFTI_SUFFIXES", "check_nifti_header", "read_nifti", "write_nifti"]
 
@@ -51,7 +50,7 @@ def check_nifti_header(path: Path) -> None:
         _open(path)
 
 
-def read_nifti(path: Path) -> StoredScan:
+def read_nifti(path: Path) -> Scan:
     """Read a NIfTI-1 or -2 file, slope and intercept applied, in float32.
 
     A fourth axis is one of frames; a single one is dropped. Their axis is "time" where the header has a unit of time.
@@ -71,50 +70,35 @@ def read_nifti(path: Path) -> StoredScan:
         with np.errstate(over="ignore", invalid="ignore"):
             array = whole.get_fdata(caching="unchanged", dtype=np.float32)
         shape = _shape(image.shape)
-        return StoredScan(
+        frame_axis, frame_values = _frames(header, shape)
+        return Scan(
             array=array.reshape(shape),
             affine=affine,
-            kind="nifti",
-            stored_dtype=header.get_data_dtype().newbyteorder("=").name,
-            header={
+            header=ScanHeader(
+                stored_dtype=header.get_data_dtype().newbyteorder("=").name,
                 # nibabel clears them in the header when it loads, and keeps them with the data
-                "scl_slope": float(image.dataobj.slope),
-                "scl_inter": float(image.dataobj.inter),
-                "xform_code": int(header["sform_code"]) or int(header["qform_code"]),
-                "xyz_unit": header.get_xyzt_units()[0],
-                **_frames(header, shape),
-            },
+                slope=float(image.dataobj.slope),
+                intercept=float(image.dataobj.inter),
+                xform_code=int(header["sform_code"]) or int(header["qform_code"]),
+                space_unit=header.get_xyzt_units()[0],
+                frame_axis=frame_axis,
+                frame_values=frame_values,
+                time_unit=header.get_xyzt_units()[1],
+            ),
         )
 
 
-def write_nifti(
-    array: np.ndarray,
-    affine: np.ndarray,
-    path: Path,
-    scl_slope: float = 1.0,
-    scl_inter: float = 0.0,
-    xform_code: int = 1,
-    xyz_unit: str = "mm",
-    shown_as: str = "",
-    frame_axis: str = "",
-    frame_values: Sequence[float] = (),
-    time_unit: str = "sec",
-) -> None:
+def write_nifti(array: np.ndarray, affine: np.ndarray, header: ScanHeader, path: Path, shown_as: str = "") -> None:
     """Write an array as it is (its own dtype) with sform and qform set to one affine.
 
     Args:
         array: (*spatial), two or three axes, or (i, j, k, frames), in stored units: the slope is not applied, only
             noted in the header.
         affine: 4x4, voxel index to RAS+ world.
+        header: slope, intercept and units are those that are written; a code of 0 (unknown) becomes 1. Times of frames
+            that are not even are evened out, which a warning says: NIfTI has a first value and a step only.
         path: `.nii` or `.nii.gz`.
-        scl_slope: what a reader multiplies the stored values by.
-        scl_inter: what a reader adds after that.
-        xform_code: NIfTI code for both forms; 1 is the scanner's own frame, 4 is MNI. 0 (unknown) becomes 1.
-        xyz_unit: unit of the affine.
         shown_as: what the file is called in messages, if `path` is a temporary name.
-        frame_axis: "time" for frames whose values are in ms; others are written without a unit.
-        frame_values: one a frame. The header has a first value and a step only: uneven ones are evened out and said.
-        time_unit: of the header, "sec", "msec" or "usec".
 
     Raises:
         InputError: for an axis that the format cannot hold.
@@ -125,18 +109,17 @@ def write_nifti(
             f"{_LONGEST_AXIS}; give a part of the scan"
         )
     image = nib.Nifti1Image(array, affine, dtype=array.dtype)
-    header = image.header
-    code = xform_code if xform_code > 0 else 1
-    time_unit = time_unit if time_unit in _MILLISECONDS else "sec"
-    is_timed = array.ndim < 4 or frame_axis == "time"
-    header.set_xyzt_units(
-        xyz_unit if xyz_unit in ("mm", "meter", "micron") else "mm", time_unit if is_timed else "unknown"
-    )
+    code = header.xform_code if header.xform_code > 0 else 1
+    space_unit = header.space_unit if header.space_unit in ("mm", "meter", "micron") else "mm"
+    time_unit = header.time_unit if header.time_unit in _MILLISECONDS else "sec"
+    is_timed = array.ndim < 4 or header.frame_axis == "time"
+    image.header.set_xyzt_units(space_unit, time_unit if is_timed else "unknown")
     image.set_sform(affine, code)
-    _set_qform(header, affine, code, array.shape[:3], shown_as or str(path))
-    header.set_slope_inter(scl_slope, scl_inter)
-    if array.ndim > 3 and len(frame_values) == array.shape[3]:
-        _set_frames(header, frame_values, _MILLISECONDS[time_unit] if is_timed else 1.0, shown_as or str(path))
+    _set_qform(image.header, affine, code, array.shape[:3], shown_as or str(path))
+    image.header.set_slope_inter(header.slope, header.intercept)
+    if array.ndim > 3:
+        step_unit = _MILLISECONDS[time_unit] if is_timed else 1.0
+        _set_frames(image.header, header.frame_values, step_unit, shown_as or str(path))
     # Not nib.save, which leaves the file open when the disk is full, and writes the time into a gzip file.
     with path.open("wb") as stream:
         if _is_compressed(path):
@@ -213,24 +196,21 @@ def _shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape
 
 
-def _frames(header: nib.Nifti1Header, shape: tuple[int, ...]) -> dict[str, int | str]:
-    """Describe the fourth axis as `StoredScan.header` has it; nothing for a plain volume."""
+def _frames(header: nib.Nifti1Header, shape: tuple[int, ...]) -> tuple[str, tuple[float, ...]]:
+    """Describe the fourth axis: `frame_axis` and `frame_values` of a `ScanHeader`."""
     if len(shape) < 4:
-        return {}
+        return "", (0.0,)
     unit = header.get_xyzt_units()[1]
     # The shortest decimal number that is this float32: 0.0333 s and not 0.033300001 s.
     step, start = (float(str(np.float32(value))) for value in (header["pixdim"][4], header["toffset"]))
     start = start if math.isfinite(start) else 0.0
-    is_timed = unit in _MILLISECONDS and math.isfinite(step) and step > 0
-    if not is_timed and not (math.isfinite(step) and step > 0):
+    has_step = math.isfinite(step) and step > 0
+    if not has_step:
         step, start = 1.0, 0.0
+    is_timed = unit in _MILLISECONDS and has_step
     factor = _MILLISECONDS[unit] if is_timed else 1.0
-    return {
-        "frames": shape[3],
-        "frame_axis": "time" if is_timed else "frame",
-        "frame_values": json.dumps([float(f"{(start + step * number) * factor:.9g}") for number in range(shape[3])]),
-        "time_unit": unit,
-    }
+    values = tuple(float(f"{(start + step * number) * factor:.9g}") for number in range(shape[3]))
+    return "time" if is_timed else "frame", values
 
 
 def _set_frames(header: nib.Nifti1Header, values: Sequence[float], factor: float, shown_as: str) -> None:

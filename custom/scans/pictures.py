@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from custom.errors import InputError
-from custom.scans.scan import StoredScan, check_shape
+from custom.scans.scan import Scan, ScanHeader, check_shape
 
 __all__ = ["PICTURE_SUFFIXES", "check_picture_header", "read_picture", "write_picture"]
 
@@ -35,7 +35,7 @@ def check_picture_header(path: Path) -> None:
         raise _unreadable(path, err) from err
 
 
-def read_picture(path: Path) -> StoredScan:
+def read_picture(path: Path) -> Scan:
     """Read a PNG or JPEG file as grey values (rows, columns), 0..255 or 0..65535, in float32.
 
     Colour pictures with three equal channels are grey; others become luminance (ITU-R BT.601), with a warning.
@@ -53,9 +53,7 @@ def read_picture(path: Path) -> StoredScan:
     except Exception as err:  # see check_picture_header
         raise _unreadable(path, err) from err
     check_shape(array.shape, path)
-    return StoredScan(
-        array=array.astype(np.float32), affine=np.eye(4), kind="image", stored_dtype=array.dtype.name, header={}
-    )
+    return Scan(array.astype(np.float32), np.eye(4), ScanHeader(stored_dtype=array.dtype.name))
 
 
 def write_picture(array: np.ndarray, path: Path) -> None:

@@ -1,52 +1,83 @@
-"""A scan as it was read, and the checks that every scan passes before anything is done with it."""
+"""A scan with its header, and the checks that every scan passes before anything is done with it."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from custom.errors import InputError
+from custom.scans.reference import ScanReference
 
-__all__ = ["StoredScan", "check_affine", "check_scan", "check_shape", "check_values"]
+__all__ = ["Scan", "ScanHeader", "check_affine", "check_scan", "check_shape", "check_values"]
 
 # The columns of an affine whose parallelepiped fills less than this part of the box of their lengths are in one plane.
 _SMALLEST_RELATIVE_VOLUME = 1e-6
 
 
 @dataclass(frozen=True)
-class StoredScan:
-    """What a file holds, free of its format.
+class ScanHeader:
+    """What is known of a scan besides its voxels and its affine: what a writer needs to make a result of it.
+
+    It travels with the voxels as `meta["header"]` of a `MetaTensor`; arithmetic, indexing, caching and copying keep it
+    there. Only collating does not know it: whole scans are never collated, and patches leave their meta behind. The
+    defaults are those of an array that no file holds; `ScanHeader()` is enough to write it as NIfTI.
 
     Attributes:
-        array: float32, (*spatial): the axes i, j, k of the affine, or rows and columns of a picture; with several
-            frames (cine phases, echoes) (*spatial, frames). In the source's units: slope and intercept have been
-            applied.
-        affine: 4x4 float64, voxel index to RAS+ world.
-        kind: "nifti", "image" or "dicom".
+        source: the scan that was read; None for an array that no file holds.
         stored_dtype: numpy name of the type on disk, such as "int16".
-        header: what a writer needs beyond this, plain numbers and words only, so that it can be collated. With several
-            frames it holds "frames" (how many), "frame_axis" ("time", "echo" or "frame") and "frame_values" (a JSON
-            list of floats: times in ms, or plain numbers where the unit is not known).
+        slope: units per stored value of a NIfTI file. DICOM has one for each frame, in `source.stack`.
+        intercept: units of the stored value 0 of a NIfTI file.
+        xform_code: NIfTI code of the affine's frame of reference: 1 is the scanner's own, 4 is MNI.
+        space_unit: of the affine: "mm", "meter", "micron", or "unknown".
+        frame_axis: what tells several frames apart: "time", "echo", or "frame" where it is not known; "" for one frame.
+        frame_values: one number a frame: milliseconds, or plain numbers where the unit is not known.
+        time_unit: in which a NIfTI file gives the times: "sec", "msec", "usec", or "unknown".
+    """
+
+    source: ScanReference | None = None
+    stored_dtype: str = "float32"
+    slope: float = 1.0
+    intercept: float = 0.0
+    xform_code: int = 1
+    space_unit: str = "mm"
+    frame_axis: str = ""
+    frame_values: tuple[float, ...] = (0.0,)
+    time_unit: str = "sec"
+
+    @property
+    def frames(self) -> int:
+        """How many frames the scan has."""
+        return len(self.frame_values)
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether the scan is a PNG or JPEG, which has no place in space."""
+        return self.source is not None and self.source.format == "picture"
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A scan as its file holds it.
+
+    Attributes:
+        array: float32, (*spatial): the axes i, j, k of the affine, or rows and columns of a picture; several frames
+            (cine phases, echoes) are the last axis, (*spatial, frames). In the source's units: slope and intercept have
+            been applied.
+        affine: 4x4 float64, voxel index to RAS+ world.
+        header: all else that is known of it.
     """
 
     array: np.ndarray
     affine: np.ndarray
-    kind: str
-    stored_dtype: str
-    header: dict[str, float | int | str] = field(default_factory=dict)
-
-    @property
-    def frames(self) -> int:
-        """How many frames the array holds along its last axis; 1 where it has no such axis."""
-        return int(self.header.get("frames", 1))
+    header: ScanHeader
 
     @property
     def spatial_shape(self) -> tuple[int, ...]:
         """The sizes of the axes of space."""
-        return self.array.shape[:-1] if self.frames > 1 else self.array.shape
+        return self.array.shape[:-1] if self.header.frames > 1 else self.array.shape
 
 
 def check_shape(shape: Sequence[int], path: str | os.PathLike[str], largest_dimension: int = 3) -> None:
@@ -123,7 +154,7 @@ def check_values(array: np.ndarray, path: str | os.PathLike[str], allow_constant
         )
 
 
-def check_scan(scan: StoredScan, path: str | os.PathLike[str], allow_constant: bool = False) -> None:
+def check_scan(scan: Scan, path: str | os.PathLike[str], allow_constant: bool = False) -> None:
     """Refuse a scan that cannot be worked on: its shape, its affine, its values.
 
     Raises:

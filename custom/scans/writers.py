@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import logging
 import os
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,24 +15,17 @@ import torch
 from custom.arrays.geometry import affine_array
 from custom.errors import InputError
 from custom.scans.dicom.provenance import Provenance
-from custom.scans.dicom.stack import stack_of
-from custom.scans.dicom.writer import DicomForm, write_dicom
+from custom.scans.dicom.writer import write_dicom
+from custom.scans.find import KNOWN_SUFFIXES, scan_suffix
 from custom.scans.nifti import NIFTI_SUFFIXES, write_nifti
 from custom.scans.pictures import write_picture
-from custom.scans.readers import known_suffixes, scan_suffix
-from custom.scans.result_names import OUTPUT_FORMATS, result_path, result_paths
-from custom.scans.scan import check_affine, check_shape
+from custom.scans.result_names import ResultOptions, result_path
+from custom.scans.scan import ScanHeader, check_affine, check_shape
 from custom.storage import check_free, whole_file
 
-__all__ = [
-    "OUTPUT_FORMATS",
-    "WRITABLE_DTYPES",
-    "check_output_dir",
-    "result_path",
-    "result_paths",
-    "write_dicom_scan",
-    "write_scan",
-]
+__all__ = ["WRITABLE_DTYPES", "check_output_dir", "write_result", "write_scan"]
+
+logger = logging.getLogger(__name__)
 
 WRITABLE_DTYPES = (
     "float32",
@@ -45,37 +39,68 @@ WRITABLE_DTYPES = (
 )
 
 
-def write_scan(
-    pred: torch.Tensor | np.ndarray,
+def write_result(
+    array: torch.Tensor | np.ndarray,
     affine: torch.Tensor | np.ndarray,
-    path: str | os.PathLike[str],
-    stored_dtype: str = "float32",
-    scl_slope: float = 1.0,
-    scl_inter: float = 0.0,
-    xform_code: int = 1,
-    xyz_unit: str = "mm",
-    overwrite: bool = False,
-    frame_axis: str = "",
-    frame_values: str = "[]",
-    time_unit: str = "sec",
+    header: ScanHeader,
+    options: ResultOptions,
+    provenance: Provenance | None = None,
 ) -> Path:
-    """Write a result under a temporary name in its folder, then rename it: nothing half-written is ever left.
+    """Write the result of a scan under its name: NIfTI, PNG or derived DICOM, as the options and the source say.
 
     Args:
-        pred: (frames, *spatial), real numbers in the units that a reader shall see; several frames become the fourth
+        array: (frames, *spatial), real numbers in the source's units.
+        affine: 4x4, voxel index to RAS+ world; not used for a picture.
+        header: of the source.
+        options: folder and form of the result.
+        provenance: of model and software, for DICOM.
+
+    Returns:
+        The path written.
+
+    Raises:
+        InputError: for a header without a source, and as `result_path`, `write_scan` and `write_dicom`.
+    """
+    source = header.source
+    if source is None:
+        raise InputError("the result does not know the scan that it was made from, so it cannot be named")
+    path = result_path(source, options)
+    if source.format == "dicom" and options.output_format != "nifti":
+        return write_dicom(
+            _spatial_first(array, header, path),
+            affine_array(affine),
+            source.dicom_stack(),
+            path,
+            form=options.dicom_form,
+            provenance=provenance,
+            overwrite=options.overwrite,
+        )
+    # What DICOM stores means something with its slopes alone, which may differ from plane to plane.
+    keeps_type = header.is_picture or (options.dtype == "source" and source.format == "nifti")
+    stored_dtype = header.stored_dtype if keeps_type else "float32"
+    if stored_dtype not in WRITABLE_DTYPES:
+        logger.warning("%s: results cannot be written as %s; float32 is used", source.path, stored_dtype)
+        stored_dtype = "float32"
+    return write_scan(array, affine, replace(header, stored_dtype=stored_dtype), path, options.overwrite)
+
+
+def write_scan(
+    array: torch.Tensor | np.ndarray,
+    affine: torch.Tensor | np.ndarray,
+    header: ScanHeader,
+    path: str | os.PathLike[str],
+    overwrite: bool = False,
+) -> Path:
+    """Write NIfTI or a picture under a temporary name in its folder, then rename it: half a file is never left.
+
+    Args:
+        array: (frames, *spatial), real numbers in the units that a reader shall see; several frames become the fourth
             axis of a NIfTI file.
         affine: 4x4, voxel index to RAS+ world; not used for a picture.
+        header: its `stored_dtype` is written: float types as they are, integers rounded and clipped to their range
+            after slope and intercept have been taken out. A picture is uint16 if the header says so, else uint8.
         path: .nii, .nii.gz (sform = qform = affine), .png (8 or 16 bits), .jpg (8 bits); its folder is made if need be.
-        stored_dtype: a numpy name; float types are written as they are, integers rounded and clipped to their range
-            after the slope has been taken out. A picture is uint16 if that is asked for, else uint8.
-        scl_slope: slope of an integer NIfTI, as its source had it.
-        scl_inter: intercept of an integer NIfTI, as its source had it.
-        xform_code: NIfTI code of both forms, as the source had it; 1 is the scanner's frame.
-        xyz_unit: unit of the affine.
         overwrite: replace a file that is there.
-        frame_axis: of several frames, as the source had it: "time", "echo" or "frame".
-        frame_values: one number a frame as a JSON list, times in ms; needed for several frames.
-        time_unit: of the NIfTI header, as the source had it.
 
     Returns:
         The path written.
@@ -85,12 +110,12 @@ def write_scan(
             finite, a folder that cannot be written to, a disk that is full.
     """
     target = Path(path)
-    values: list[float] = json.loads(frame_values)
-    array = _as_array(pred, target, len(values))
+    values = _spatial_first(array, header, target)
     matrix = affine_array(affine)
     suffix = scan_suffix(target)
+    stored_dtype = header.stored_dtype
     if not suffix:
-        raise InputError(f"{target}: not a kind of file that can be written; known are {', '.join(known_suffixes())}")
+        raise InputError(f"{target}: not a kind of file that can be written; known are {', '.join(KNOWN_SUFFIXES)}")
     if stored_dtype not in WRITABLE_DTYPES:
         raise InputError(f"{target}: cannot write voxels as {stored_dtype!r}; known are {', '.join(WRITABLE_DTYPES)}")
     check_free(target, overwrite)
@@ -98,60 +123,14 @@ def write_scan(
         if suffix in NIFTI_SUFFIXES:
             check_affine(matrix, target)
             integer = np.issubdtype(np.dtype(stored_dtype), np.integer)
-            slope, intercept = (scl_slope or 1.0, scl_inter) if integer else (1.0, 0.0)
-            write_nifti(
-                _to_dtype(array, stored_dtype, slope, intercept),
-                matrix,
-                temporary,
-                scl_slope=slope,
-                scl_inter=intercept,
-                xform_code=xform_code,
-                xyz_unit=xyz_unit,
-                shown_as=str(target),
-                frame_axis=frame_axis,
-                frame_values=values,
-                time_unit=time_unit,
-            )
+            slope, intercept = (header.slope or 1.0, header.intercept) if integer else (1.0, 0.0)
+            stored = _to_dtype(values, stored_dtype, slope, intercept)
+            write_nifti(stored, matrix, replace(header, slope=slope, intercept=intercept), temporary, str(target))
         else:
-            if array.ndim != 2:
-                raise InputError(f"{target}: a picture has two axes and this has {array.ndim}; name it .nii.gz")
-            write_picture(_to_dtype(array, "uint16" if stored_dtype == "uint16" else "uint8"), temporary)
+            if values.ndim != 2:
+                raise InputError(f"{target}: a picture has two axes and this has {values.ndim}; name it .nii.gz")
+            write_picture(_to_dtype(values, "uint16" if stored_dtype == "uint16" else "uint8"), temporary)
     return target
-
-
-def write_dicom_scan(
-    pred: torch.Tensor | np.ndarray,
-    affine: torch.Tensor | np.ndarray,
-    path: str | os.PathLike[str],
-    source: str | os.PathLike[str],
-    dicom_form: DicomForm = "as_input",
-    provenance: Provenance | None = None,
-    overwrite: bool = False,
-) -> Path:
-    """Write a result as a derived DICOM series, whole or not at all; see `write_dicom`.
-
-    Args:
-        pred: (frames, *spatial), real numbers in the source's units.
-        affine: 4x4, voxel index to RAS+ mm.
-        path: the target of `write_dicom`, as `result_path` names it.
-        source: the DICOM scan that the result was made from, as `read_scan` takes it.
-        dicom_form: the form of `write_dicom`.
-        provenance: as for `write_dicom`.
-        overwrite: as for `write_dicom`.
-
-    Returns:
-        The path written.
-
-    Raises:
-        InputError: as `write_dicom` and `stack_of`.
-    """
-    target = Path(path)
-    stack = stack_of(Path(source))
-    frames = len(stack.frames[0])
-    array = _as_array(pred, target, frames)
-    array = array[..., None] if frames == 1 else array
-    matrix = affine_array(affine)
-    return write_dicom(array, matrix, stack, target, form=dicom_form, provenance=provenance, overwrite=overwrite)
 
 
 def check_output_dir(path: str | os.PathLike[str], overwrite: bool = False, patterns: Sequence[str] = ()) -> Path:
@@ -194,26 +173,26 @@ def _blocked_by_file(folder: Path) -> bool:
     return any(part.exists() and not part.is_dir() for part in (folder, *folder.parents))
 
 
-def _as_array(pred: torch.Tensor | np.ndarray, target: Path, frames: int) -> np.ndarray:
+def _spatial_first(array: torch.Tensor | np.ndarray, header: ScanHeader, target: Path) -> np.ndarray:
     """Bring (frames, *spatial) to NIfTI's order, (*spatial) or (i, j, k, frames); refuse what cannot be a result."""
-    tensor = torch.as_tensor(pred).detach().cpu()
+    tensor = torch.as_tensor(array).detach().cpu()
     # numpy knows neither bfloat16 nor MONAI's metadata
-    array = (tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor).numpy()
-    if array.ndim < 3 or len(array) != max(frames, 1):
+    values = (tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor).numpy()
+    if values.ndim < 3 or len(values) != header.frames:
         raise InputError(
-            f"{target}: a result has the shape (frames, *spatial) with as many frames as its source (frame_values), "
-            f"here {max(frames, 1)}; got {tuple(array.shape)}"
+            f"{target}: a result has the shape (frames, *spatial) with as many frames as its source, here "
+            f"{header.frames}; got {tuple(values.shape)}"
         )
-    check_shape(array.shape[1:], target)
-    bad = int(array.size - np.isfinite(array).sum())
+    check_shape(values.shape[1:], target)
+    bad = int(values.size - np.isfinite(values).sum())
     if bad:
         raise InputError(
-            f"{target}: {bad} of {array.size} voxels of the result are NaN or infinite; nothing is written"
+            f"{target}: {bad} of {values.size} voxels of the result are NaN or infinite; nothing is written"
         )
-    if len(array) == 1:
-        return array[0]
+    if len(values) == 1:
+        return values[0]
     # NIfTI's fourth axis is the first that may be one of time, so frames of two axes become those of one slice.
-    return np.moveaxis(array if array.ndim == 4 else array[..., None], 0, -1)
+    return np.moveaxis(values if values.ndim == 4 else values[..., None], 0, -1)
 
 
 def _to_dtype(array: np.ndarray, dtype: str, slope: float = 1.0, intercept: float = 0.0) -> np.ndarray:

@@ -9,8 +9,9 @@ import torch
 from monai.data import MetaTensor
 
 from custom.arrays.geometry import affine_array
+from custom.scans.scan import ScanHeader
 
-__all__ = ["affine_of", "meta_of", "name_of", "with_affine", "without_meta"]
+__all__ = ["affine_of", "header_of", "meta_of", "name_of", "with_affine", "without_meta"]
 
 # They describe the file that was read and not the array at hand, and MONAI's writers would believe them.
 _STALE = ("affine", "original_affine", "spatial_shape")
@@ -33,6 +34,12 @@ def meta_of(tensor: torch.Tensor) -> dict[str, Any]:
 def name_of(tensor: torch.Tensor) -> str:
     """Return the file that a tensor was read from, or "" if that is not known."""
     return str(meta_of(tensor).get("filename_or_obj", ""))
+
+
+def header_of(tensor: torch.Tensor) -> ScanHeader:
+    """Return the header of the scan that a tensor was read from; that of an array without a file if it has none."""
+    header = meta_of(tensor).get("header")
+    return header if isinstance(header, ScanHeader) else ScanHeader()
 
 
 def without_meta(tensor: torch.Tensor) -> torch.Tensor:

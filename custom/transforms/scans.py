@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Hashable, Mapping
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from monai.config import KeysCollection
@@ -17,24 +14,22 @@ from monai.utils import ensure_tuple
 from custom.arrays.geometry import affine_distance, slab_bounds
 from custom.errors import InputError
 from custom.scans.dicom.provenance import Provenance
-from custom.scans.dicom.writer import DicomForm
 from custom.scans.readers import read_scan
-from custom.scans.writers import WRITABLE_DTYPES, result_path, write_dicom_scan, write_scan
-from custom.transforms.meta import affine_of, meta_of, name_of, with_affine, without_meta
+from custom.scans.result_names import ResultOptions
+from custom.scans.writers import write_result
+from custom.transforms.meta import affine_of, header_of, meta_of, name_of, with_affine, without_meta
 
 __all__ = ["CropSlabd", "LoadScand", "SaveScand"]
-
-logger = logging.getLogger(__name__)
 
 # A mask whose corners are further than this part of a voxel from the scan's belongs to another scan.
 _LARGEST_MASK_SHIFT_VOXELS = 0.05
 
 
 class LoadScand(MapTransform):
-    """Read scans with `read_scan`: the path under each key becomes a MetaTensor (frames, *spatial), float32.
+    """Read scans with `read_scan`: paths and references become MetaTensors (frames, *spatial), float32.
 
     Args:
-        keys: keys of the paths.
+        keys: keys of the scans.
         mask_keys: those of `keys` that are masks: they may hold one value only, and have to lie on the grid of the
             first key, with one frame or as many as it.
         allow_missing_keys: pass over keys that an item lacks.
@@ -102,104 +97,39 @@ class CropSlabd(MapTransform):
 
 
 class SaveScand(MapTransform):
-    """Write results in place beside each other, `<name>_sr.nii.gz` for `<name>.nii.gz`, as `write_scan` does.
-
-    DICOM becomes a derived DICOM series, as `write_dicom_scan` does it, unless NIfTI is asked for. The file's name
-    comes from the tensor's "filename_or_obj"; the path written is put under `<key>_path`.
+    """Write results with `write_result`, `<name>_sr.nii.gz` for `<name>.nii.gz`, and put the paths under `<key>_path`.
 
     Args:
-        keys: keys of MetaTensors (frames, *spatial) that carry the affine they are to be written with.
-        output_dir: folder of the results.
-        suffix: what is added to a name.
-        dtype: "float32", or "source" for the type (and slope) of the NIfTI that was read. Pictures always keep theirs,
-            DICOM has its own way.
-        overwrite: replace results that are there.
-        root: folder that the scans were found in; its folders are made anew in `output_dir`.
-        allow_missing_keys: pass over keys that an item lacks.
-        output_format: "nifti" or "dicom"; None for the source's own. DICOM is written for DICOM sources only.
-        dicom_form: see `DicomForm`.
+        keys: keys of MetaTensors (frames, *spatial) that carry the affine they are to be written with, and the header
+            of the scan that they were made from.
+        options: folder and form of the results.
         provenance: of model and software, for DICOM.
+        allow_missing_keys: pass over keys that an item lacks.
     """
 
     def __init__(
         self,
-        keys: KeysCollection = "pred",
-        output_dir: str | os.PathLike[str] = ".",
-        suffix: str = "_sr",
-        dtype: Literal["float32", "source"] = "float32",
-        overwrite: bool = False,
-        root: str | os.PathLike[str] | None = None,
-        allow_missing_keys: bool = False,
-        output_format: Literal["nifti", "dicom"] | None = None,
-        dicom_form: DicomForm = "as_input",
+        keys: KeysCollection,
+        options: ResultOptions,
         provenance: Provenance | None = None,
+        allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        if dtype not in ("float32", "source"):
-            raise InputError(f"dtype {dtype!r} of results is not known; use 'float32' or 'source'")
-        self.output_dir = output_dir
-        self.suffix = suffix
-        self.dtype = dtype
-        self.overwrite = overwrite
-        self.root = root
-        self.output_format = output_format
-        self.dicom_form = dicom_form
+        self.options = options
         self.provenance = provenance
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Write every key.
 
         Raises:
-            InputError: for a tensor of unknown source, and as `write_scan`.
+            InputError: as `write_result`.
         """
         result = dict(data)
         for key in self.key_iterator(result):
             tensor: torch.Tensor = result[key]
-            source = name_of(tensor)
-            if not source:
-                raise InputError(f"{key}: the result does not know the file that it was made from; it cannot be named")
-            path = result_path(
-                source,
-                self.output_dir,
-                suffix=self.suffix,
-                overwrite=self.overwrite,
-                root=self.root,
-                output_format=self.output_format,
-                dicom_form=self.dicom_form,
-            )
-            if meta_of(tensor).get("kind") == "dicom" and self.output_format != "nifti":
-                written = write_dicom_scan(
-                    tensor, affine_of(tensor), path, source, self.dicom_form, self.provenance, self.overwrite
-                )
-            else:
-                written = self._write(tensor, path, source)
+            written = write_result(tensor, affine_of(tensor), header_of(tensor), self.options, self.provenance)
             result[f"{key}_path"] = str(written)
         return result
-
-    def _write(self, tensor: torch.Tensor, path: Path, source: str) -> Path:
-        meta = meta_of(tensor)
-        stored_dtype = "float32"
-        kind = meta.get("kind")
-        # What DICOM stores means something with its slopes alone, which may differ from plane to plane.
-        if kind == "image" or (self.dtype == "source" and kind != "dicom"):
-            stored_dtype = str(meta.get("stored_dtype", "float32"))
-        if stored_dtype not in WRITABLE_DTYPES:
-            logger.warning("%s: results cannot be written as %s; float32 is used", source, stored_dtype)
-            stored_dtype = "float32"
-        return write_scan(
-            tensor,
-            affine_of(tensor),
-            path,
-            stored_dtype=stored_dtype,
-            scl_slope=float(meta.get("scl_slope", 1.0)),
-            scl_inter=float(meta.get("scl_inter", 0.0)),
-            xform_code=int(meta.get("xform_code", 1)),
-            xyz_unit=str(meta.get("xyz_unit", "mm")),
-            overwrite=self.overwrite,
-            frame_axis=str(meta.get("frame_axis", "")),
-            frame_values=str(meta.get("frame_values", "[]")),
-            time_unit=str(meta.get("time_unit", "sec")),
-        )
 
 
 def _check_same_grid(mask: MetaTensor, scan: MetaTensor) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass
 from itertools import permutations, product
@@ -22,7 +21,7 @@ from scipy.spatial.transform import Rotation
 
 from custom.arrays import field_of_view_corners
 from custom.degradations import BicubicGaussian
-from custom.scans import read_scan
+from custom.scans import ResultOptions, read_scan
 from custom.transforms import SaveScand, SetGridAffined
 
 KINDS = {
@@ -182,7 +181,7 @@ def _check(folder: Path, case: Case) -> None:
     # what a network gives: a tensor with the metadata of its input
     item = SetGridAffined(degradation=degradation)({"image": scan, "pred": MetaTensor(enlarged, meta=scan.meta)})
     form = "classic" if case.stored == "classic from enhanced" else "as_input"
-    item = SaveScand("pred", folder / "out", dtype="source", dicom_form=form)(item)  # type: ignore[arg-type]
+    item = SaveScand("pred", ResultOptions(folder / "out", dtype="source", dicom_form=form))(item)  # type: ignore[arg-type]
     back = read_scan(item["pred_path"])
 
     affine = back.affine.numpy()
@@ -193,9 +192,9 @@ def _check(folder: Path, case: Case) -> None:
 
     assert tuple(back.shape) == (len(case.points), *case.shape_hr)
     assert float((back.as_tensor() - enlarged).abs().max()) <= 0.5 * SLOPE * (1 + 1e-5) + 1e-3  # float32 of 20 000
-    assert back.meta["frame_axis"] == scan.meta["frame_axis"]
+    assert back.meta["header"].frame_axis == scan.meta["header"].frame_axis
     # means over the slices, of which the result may have one less; each is 0.5 ms later than the one below
-    np.testing.assert_allclose(*(json.loads(s.meta["frame_values"]) for s in (back, scan)), rtol=1e-6, atol=0.25)
+    np.testing.assert_allclose(*(s.meta["header"].frame_values for s in (back, scan)), rtol=1e-6, atol=0.25)
 
     voxel = np.array(case.spacing) / case.scale_used
     for frame, place in zip(back.numpy(), case.world, strict=True):

@@ -4,16 +4,18 @@ import csv
 import json
 import logging
 import math
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from monai.data import DataLoader, Dataset, MetaTensor
-from monai.engines import SupervisedEvaluator
+from monai.data import Dataset, MetaTensor
 from PIL import Image
+from torch.utils.data import DataLoader
 
 from custom.degradations import UPSAMPLING_METHODS, AreaMean, SliceBySlice
+from custom.engines import ScanEvaluator
 from custom.errors import UsageError
 from custom.evaluation.cine_summary import cine_rows, summarise_cine
 from custom.evaluation.m_mode import Line, line_through, m_mode_picture
@@ -21,7 +23,9 @@ from custom.handlers.cine import CineTable
 from custom.handlers.comparison import ComparisonTable
 from custom.handlers.m_mode import MMode
 from custom.metrics import ejection
+from custom.scans import ScanHeader, ScanReference
 
+PICTURE = ScanHeader(source=ScanReference(Path("a.png"), "picture", "a", Path()))
 RADII = (16.0, 12.0, 8.0, 12.0)
 METHODS = (*UPSAMPLING_METHODS, "model", "truth")
 HALF = SliceBySlice(AreaMean(2, spatial_dims=2))
@@ -59,13 +63,13 @@ def evaluate(folder, handlers, scans, network=None, networks=None, degradation=H
     for i, scan in enumerate(scans):
         label = scan["label"]
         image = degradation(label[None])[0]
-        meta = {"filename_or_obj": f"{i}.nii"} if label.ndim == 4 else {"filename_or_obj": f"{i}.png", "kind": "image"}
+        meta = {"filename_or_obj": f"{i}.nii", "header": ScanHeader() if label.ndim == 4 else PICTURE}
         label = MetaTensor(label, affine=np.diag([1.5, 2.0, 8.0, 1.0]), meta=meta)
         data.append({**scan, "image": image, "label": label})
     comparison = ComparisonTable(folder, degradation, pictures=False, networks=networks)
-    evaluator = SupervisedEvaluator(
+    evaluator = ScanEvaluator(
         device=torch.device("cpu"),
-        val_data_loader=DataLoader(Dataset(data), batch_size=1),
+        val_data_loader=DataLoader(Dataset(data), batch_size=None),
         network=network or Scaled(degradation=degradation),
         val_handlers=[comparison, *handlers],
     )

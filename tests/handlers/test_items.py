@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,18 +10,21 @@ from monai.data import MetaTensor
 
 from custom.errors import UsageError
 from custom.handlers.items import evaluated_items, gather_over_ranks
+from custom.scans import ScanHeader, ScanReference
+
+PICTURE = ScanHeader(source=ScanReference(Path("0.png"), "picture", "0", Path()))
 
 
 def engine(output, batch):
     return SimpleNamespace(state=SimpleNamespace(output=output, batch=batch))
 
 
-def evaluated(shape=(1, 6, 6), kind="nifti"):
+def evaluated(shape=(1, 6, 6), header=None):
     """Output and batch of an engine after two scans."""
     affine = np.diag([2.0, 3.0, 4.0, 1.0])
     outputs, batches = [], []
     for i in range(2):
-        meta = {"filename_or_obj": f"{i}.nii", "kind": kind}
+        meta = {"filename_or_obj": f"{i}.nii", "header": header}
         label = MetaTensor(torch.full(shape, float(i)), affine=affine, meta=meta)
         batches.append({"label": label, "subject": f"s{i}", "mask": torch.ones(shape)})
         plain = label.as_tensor()
@@ -41,7 +45,7 @@ def test_items_are_plain_tensors_with_their_name_and_place():
 
 
 def test_a_picture_has_no_affine():
-    assert evaluated_items(engine(*evaluated(kind="image")))[0].affine is None
+    assert evaluated_items(engine(*evaluated(header=PICTURE)))[0].affine is None
 
 
 def test_a_larger_result_is_cut_at_the_ends():

@@ -33,7 +33,7 @@ def evaluate(folder: Path, sampler: bool) -> dict[str, float]:
         image = AreaMean(2, spatial_dims=2)(label[None])[0]
         data.append({
             "image": image,
-            "label": MetaTensor(label, meta={"filename_or_obj": f"{i}.png", "kind": "image"}),
+            "label": MetaTensor(label, meta={"filename_or_obj": f"{i}.png"}),
             "subject": subject,
         })  # fmt: skip
     dataset = Dataset(data)

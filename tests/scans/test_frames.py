@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -13,10 +12,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from monai.transforms import LoadImage
 
 from custom.errors import InputError
-from custom.scans.readers import ScanReader, read_scan
+from custom.scans import ResultOptions, ScanHeader
+from custom.scans.readers import read_scan
 from custom.scans.writers import write_scan
 from custom.transforms import CropSlabd, LoadScand, SaveScand, SetGridAffined
 
@@ -47,7 +46,7 @@ def test_frames_come_first_and_contiguous(tmp_path: Path) -> None:
     for number in range(6):
         np.testing.assert_array_equal(scan[number].numpy(), array[..., number])
     np.testing.assert_allclose(scan.affine.numpy(), AFFINE, atol=1e-6)
-    assert scan.meta["frames"] == 6
+    assert scan.meta["header"].frames == 6
 
 
 @pytest.mark.parametrize(
@@ -65,16 +64,17 @@ def test_frames_come_first_and_contiguous(tmp_path: Path) -> None:
 def test_times_are_in_milliseconds_where_there_is_a_unit_of_time(
     tmp_path: Path, unit: str, step: float, start: float, axis: str, values: list[float]
 ) -> None:
-    meta = read_scan(_save(tmp_path / "a.nii", _cine(3, 4, 2, 3), step, unit, start)).meta
-    assert meta["frame_axis"] == axis
-    assert json.loads(meta["frame_values"]) == pytest.approx(values, rel=1e-9)
+    header = read_scan(_save(tmp_path / "a.nii", _cine(3, 4, 2, 3), step, unit, start)).meta["header"]
+    assert header.frame_axis == axis
+    assert header.frame_values == pytest.approx(values, rel=1e-9)
 
 
 def test_an_ordinary_scan_has_one_frame(tmp_path: Path) -> None:
     for shape in ((5, 6, 7), (5, 6, 7, 1), (5, 6)):
         scan = read_scan(_save(tmp_path / "a.nii", _cine(*shape)))
         assert len(scan) == 1
-        assert (scan.meta["frames"], scan.meta["frame_axis"], scan.meta["frame_values"]) == (1, "", "[]")
+        header = scan.meta["header"]
+        assert (header.frames, header.frame_axis, header.frame_values) == (1, "", (0.0,))
 
 
 def test_a_single_slice_keeps_its_axis(tmp_path: Path) -> None:
@@ -94,21 +94,21 @@ def test_what_is_written_is_what_was_read(
     folder = tmp_path_factory.mktemp("frames")
     source = _save(folder / "a.nii", _cine(*shape), step, unit, start=2 * step)
     loaded = LoadScand("pred")({"pred": source})
-    saved = SaveScand("pred", folder / "out")(loaded)
+    saved = SaveScand("pred", ResultOptions(folder / "out"))(loaded)
     before, after = nib.load(source), nib.load(saved["pred_path"])
     np.testing.assert_array_equal(after.get_fdata(), before.get_fdata())
     assert after.header.get_xyzt_units() == before.header.get_xyzt_units()
     assert float(after.header["pixdim"][4]) == pytest.approx(float(before.header["pixdim"][4]), rel=1e-7)
     assert float(after.header["toffset"]) == pytest.approx(float(before.header["toffset"]), rel=1e-7)
     again = read_scan(saved["pred_path"])
-    values = [json.loads(scan.meta["frame_values"]) for scan in (again, loaded["pred"])]
+    values = [scan.meta["header"].frame_values for scan in (again, loaded["pred"])]
     assert values[0] == pytest.approx(values[1], rel=1e-7)
 
 
 def test_integers_and_slope_of_the_source_are_kept(tmp_path: Path) -> None:
     values = torch.arange(48.0).reshape(2, 3, 4, 2) * 0.25 - 3.0
-    options = {"stored_dtype": "int16", "scl_slope": 0.25, "scl_inter": -3.0}
-    write_scan(values, AFFINE, tmp_path / "a.nii", frame_axis="time", frame_values="[0, 30]", **options)
+    header = ScanHeader(stored_dtype="int16", slope=0.25, intercept=-3.0, frame_axis="time", frame_values=(0, 30))
+    write_scan(values, AFFINE, header, tmp_path / "a.nii")
     stored = nib.load(tmp_path / "a.nii")
     assert stored.get_data_dtype() == np.int16
     assert stored.shape == (3, 4, 2, 2)
@@ -119,13 +119,14 @@ def test_integers_and_slope_of_the_source_are_kept(tmp_path: Path) -> None:
 
 def test_frames_of_pictures_become_those_of_one_slice(tmp_path: Path) -> None:
     values = torch.arange(24.0).reshape(2, 3, 4)
-    write_scan(values, AFFINE, tmp_path / "a.nii", frame_values="[0, 1]")
+    write_scan(values, AFFINE, ScanHeader(frame_values=(0, 1)), tmp_path / "a.nii")
     assert nib.load(tmp_path / "a.nii").shape == (3, 4, 1, 2)
     torch.testing.assert_close(read_scan(tmp_path / "a.nii").as_tensor(), values[..., None])
 
 
 def test_echoes_are_written_without_a_unit_of_time(tmp_path: Path) -> None:
-    write_scan(torch.rand(2, 3, 4, 5), AFFINE, tmp_path / "a.nii", frame_axis="echo", frame_values="[4.6, 9.2]")
+    header = ScanHeader(frame_axis="echo", frame_values=(4.6, 9.2))
+    write_scan(torch.rand(2, 3, 4, 5), AFFINE, header, tmp_path / "a.nii")
     header = nib.load(tmp_path / "a.nii").header
     assert header.get_xyzt_units()[1] == "unknown"
     assert float(header["pixdim"][4]) == pytest.approx(4.6)
@@ -134,40 +135,32 @@ def test_echoes_are_written_without_a_unit_of_time(tmp_path: Path) -> None:
 def test_uneven_times_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     scan = torch.rand(3, 3, 4, 5)
     with caplog.at_level(logging.WARNING):
-        write_scan(scan, AFFINE, tmp_path / "even.nii", frame_axis="time", frame_values="[0, 33, 67]")
+        write_scan(scan, AFFINE, ScanHeader(frame_axis="time", frame_values=(0, 33, 67)), tmp_path / "even.nii")
         assert not caplog.records
-        write_scan(scan, AFFINE, tmp_path / "odd.nii", frame_axis="time", frame_values="[0, 20, 80]")
+        write_scan(scan, AFFINE, ScanHeader(frame_axis="time", frame_values=(0, 20, 80)), tmp_path / "odd.nii")
     assert "odd.nii: the frames are not evenly spaced (0, 20, 80)" in caplog.text
     assert float(nib.load(tmp_path / "odd.nii").header["pixdim"][4]) == pytest.approx(0.04)
 
 
 def test_frames_without_their_values_and_frames_of_a_picture_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"as many frames as its source .*here 1; got \(3"):
-        write_scan(torch.rand(3, 4, 5), AFFINE, tmp_path / "a.nii")
+    with pytest.raises(InputError, match=r"as many frames as its source, here 1; got \(3"):
+        write_scan(torch.rand(3, 4, 5), AFFINE, ScanHeader(), tmp_path / "a.nii")
     with pytest.raises(InputError, match=r"a\.png: a picture has two axes"):
-        write_scan(torch.rand(2, 4, 5), AFFINE, tmp_path / "a.png", frame_values="[0, 1]")
+        write_scan(torch.rand(2, 4, 5), AFFINE, ScanHeader(frame_values=(0, 1)), tmp_path / "a.png")
     assert not list(tmp_path.iterdir())
 
 
-# MONAI makes all of its own readers first, and one of them has something to say.
-@pytest.mark.filterwarnings("ignore:NvImgCodecPydicomReader:UserWarning")
-def test_monai_loads_the_frames_as_channels(tmp_path: Path) -> None:
-    path = _save(tmp_path / "a.nii", _cine(3, 4, 5, 6))
-    image = LoadImage(reader=ScanReader(), image_only=True, ensure_channel_first=True)(path)
-    assert torch.equal(torch.as_tensor(image.as_tensor()), read_scan(path).as_tensor())
-
-
 def test_a_slab_and_a_grid_move_all_frames_together(tmp_path: Path) -> None:
-    from custom.degradations import AreaMean
+    from custom.degradations import AreaMean, SliceBySlice
 
     path = _save(tmp_path / "a.nii", _cine(8, 6, 5, 3))
     loaded = LoadScand("label")({"label": path, "slab": {"axis": 2, "start": 0.4, "stop": 1.0}})
     part = CropSlabd("label")(loaded)["label"]
     assert torch.equal(part.as_tensor(), loaded["label"].as_tensor()[..., 2:])
     np.testing.assert_allclose(part.affine[:3, 3], AFFINE[:3, 3] + 2 * AFFINE[:3, 2], atol=1e-5)
-    grid = AreaMean(2, spatial_dims=2).grid
-    placed = SetGridAffined("pred", "image", grid=grid)({"image": part, "pred": torch.rand(3, 16, 12, 3)})["pred"]
-    assert placed.meta["frames"] == 3
+    place = SetGridAffined("pred", "image", degradation=SliceBySlice(AreaMean(2, spatial_dims=2)))
+    placed = place({"image": part, "pred": torch.rand(3, 16, 12, 3)})["pred"]
+    assert placed.meta["header"].frames == 3
     np.testing.assert_allclose(placed.affine[:3, :2], AFFINE[:3, :2] / 2, atol=1e-6)
 
 

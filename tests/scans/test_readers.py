@@ -56,8 +56,8 @@ def test_nifti_of_every_type(tmp_path: Path, suffix: str, dtype: Any) -> None:
     assert scan.affine.dtype == torch.float64
     np.testing.assert_allclose(scan.affine.numpy(), AFFINE, atol=1e-6)
     assert scan.meta["filename_or_obj"] == str(path)
-    assert scan.meta["kind"] == "nifti"
-    assert scan.meta["stored_dtype"] == np.dtype(dtype).name
+    assert scan.meta["header"].source.format == "nifti"
+    assert scan.meta["header"].stored_dtype == np.dtype(dtype).name
 
 
 def test_nifti_slope_and_intercept_are_applied_and_kept(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_nifti_slope_and_intercept_are_applied_and_kept(tmp_path: Path) -> None:
     nib.save(image, tmp_path / "scan.nii")
     scan = read_scan(tmp_path / "scan.nii")
     np.testing.assert_allclose(scan[0].numpy(), _volume() * 0.25 - 3.0)
-    assert (scan.meta["scl_slope"], scan.meta["scl_inter"]) == (0.25, -3.0)
+    assert (scan.meta["header"].slope, scan.meta["header"].intercept) == (0.25, -3.0)
 
 
 def test_big_endian_nifti(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_big_endian_nifti(tmp_path: Path) -> None:
     nib.save(nib.Nifti1Image(_volume(dtype=">i2"), AFFINE, header), tmp_path / "scan.nii")
     scan = read_scan(tmp_path / "scan.nii")
     np.testing.assert_array_equal(scan[0].numpy(), _volume())
-    assert scan.meta["stored_dtype"] == "int16"
+    assert scan.meta["header"].stored_dtype == "int16"
 
 
 def test_single_time_point_is_a_volume_and_a_single_slice_stays_one(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_qform_alone_is_used(tmp_path: Path) -> None:
     nib.save(image, tmp_path / "scan.nii")
     scan = read_scan(tmp_path / "scan.nii")
     np.testing.assert_allclose(scan.affine.numpy(), affine, atol=1e-6)
-    assert scan.meta["xform_code"] == 1
+    assert scan.meta["header"].xform_code == 1
 
 
 def test_no_code_is_warned_about(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -135,7 +135,7 @@ def test_grey_pictures_are_rows_and_columns(tmp_path: Path, name: str) -> None:
     scan = read_scan(tmp_path / name)
     assert scan.shape == (1, 16, 24)
     np.testing.assert_allclose(scan[0].numpy(), grey, atol=0 if name.lower().endswith("png") else 6)
-    assert (scan.meta["kind"], scan.meta["stored_dtype"]) == ("image", "uint8")
+    assert (scan.meta["header"].source.format, scan.meta["header"].stored_dtype) == ("picture", "uint8")
     np.testing.assert_array_equal(scan.affine.numpy(), np.eye(4))
 
 
@@ -144,7 +144,7 @@ def test_sixteen_bits_are_kept(tmp_path: Path) -> None:
     Image.fromarray(grey).save(tmp_path / "a.png")
     scan = read_scan(tmp_path / "a.png")
     np.testing.assert_array_equal(scan[0].numpy(), grey)
-    assert scan.meta["stored_dtype"] == "uint16"
+    assert scan.meta["header"].stored_dtype == "uint16"
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "P", "1"])
@@ -346,5 +346,5 @@ def test_real_brain_reads_in_its_own_units(shared_data: Path) -> None:
     stored = nib.load(path)
     np.testing.assert_allclose(scan[0].numpy(), stored.get_fdata(), rtol=1e-6)
     np.testing.assert_allclose(scan.affine.numpy(), stored.affine)
-    assert scan.meta["scl_slope"] != 1.0
+    assert scan.meta["header"].slope != 1.0
     assert 1000.0 < float(scan.max()) < 3000.0

@@ -16,6 +16,7 @@ from scipy.spatial.transform import Rotation
 from custom.arrays.geometry import field_of_view_corners
 from custom.degradations import AreaMean, GaussianDecimation, KSpaceCrop, SliceBySlice
 from custom.errors import UsageError
+from custom.scans import ResultOptions
 from custom.transforms import LoadScand, SaveScand, SetGridAffined
 
 orientations = st.tuples(st.permutations(range(3)), st.tuples(*[st.sampled_from([-1.0, 1.0])] * 3))
@@ -48,7 +49,7 @@ def _round_trip(folder: Path, affine: np.ndarray, shape: tuple, scale: tuple, tr
         enlarged = enlarged.repeat_interleave(factor, dim=axis + 1)
     # What a network gives: a MetaTensor that inherits the metadata of its input.
     item["pred"] = MetaTensor(enlarged, meta=item["image"].meta)
-    item = SaveScand("pred", folder / "out")(transform(item))
+    item = SaveScand("pred", ResultOptions(folder / "out"))(transform(item))
     assert item["pred_path"] == str(folder / "out" / "scan_sr.nii.gz")
     return nib.load(item["pred_path"]), voxels
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import logging
 from pathlib import Path
 
@@ -7,14 +8,17 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from monai.data import MetaTensor, decollate_batch, list_data_collate
+from monai.data import CacheDataset, MetaTensor
 from monai.transforms import Compose
 from PIL import Image
+from torch.utils.data import DataLoader
 
 from custom.errors import InputError
 from custom.manifests.manifest import load_manifest, sample_folder
+from custom.scans import ResultOptions, ScanHeader
 from custom.scans.readers import read_scan
 from custom.transforms import CropSlabd, LoadScand, SaveScand
+from custom.transforms.meta import header_of
 
 AFFINE = np.array([[0.0, 0.0, -3.0, 90.0], [-0.7, 0.0, 0.0, 80.0], [0.0, 0.7, 0.0, -70.0], [0.0, 0.0, 0.0, 1.0]])
 
@@ -44,13 +48,16 @@ def test_every_key_is_loaded_and_the_rest_left_alone(tmp_path: Path) -> None:
     assert item["label"] == str(path)
 
 
-def test_scans_make_a_batch_and_come_out_of_it_with_their_place(tmp_path: Path) -> None:
-    paths = [_save(tmp_path / name, _volume(4, 5, 6) + 1) for name in ("a.nii", "b.nii")]
-    batch = list_data_collate([LoadScand("image")({"image": path}) for path in paths])
-    assert batch["image"].shape == (2, 1, 4, 5, 6)
-    for item, path in zip(decollate_batch(batch), paths, strict=True):
-        assert item["image"].meta["filename_or_obj"] == str(path)
-        np.testing.assert_allclose(item["image"].affine.numpy(), AFFINE, atol=1e-5)
+def test_the_header_goes_wherever_the_voxels_go(tmp_path: Path) -> None:
+    path = _save(tmp_path / "a.nii", _volume(4, 5, 6))
+    cached = CacheDataset([{"image": path}], LoadScand("image"), progress=False)
+    (item,) = DataLoader(cached, batch_size=None)
+    assert item["image"].shape == (1, 4, 5, 6)
+    for image in (item["image"], copy.deepcopy(item["image"]), 2 * item["image"][None][0]):
+        assert image.meta["header"].source.path == path
+        assert header_of(image).stored_dtype == "int16"
+        np.testing.assert_allclose(image.affine.numpy(), AFFINE, atol=1e-5)
+    assert header_of(item["image"].as_tensor()) == ScanHeader()
 
 
 def test_missing_mask_is_passed_over_where_that_is_allowed(tmp_path: Path) -> None:
@@ -134,18 +141,18 @@ def test_result_is_written_beside_with_source_type_and_slope(tmp_path: Path) -> 
     nib.save(image, tmp_path / "a.nii.gz")
     item = LoadScand("image")({"image": tmp_path / "a.nii.gz"})
     item["pred"] = item["image"] + 0.1
-    written = SaveScand("pred", tmp_path / "out", dtype="source")(item)["pred_path"]
+    written = SaveScand("pred", ResultOptions(tmp_path / "out", dtype="source"))(item)["pred_path"]
     assert written == str(tmp_path / "out" / "a_sr.nii.gz")
     result = read_scan(written)
-    assert result.meta["stored_dtype"] == "int16"
-    assert (result.meta["scl_slope"], result.meta["scl_inter"], result.meta["xform_code"]) == (0.5, 10.0, 4)
+    header = header_of(result)
+    assert (header.stored_dtype, header.slope, header.intercept, header.xform_code) == ("int16", 0.5, 10.0, 4)
     torch.testing.assert_close(result.as_tensor(), item["image"].as_tensor(), atol=1e-4, rtol=0)
 
 
 def test_float32_is_the_default(tmp_path: Path) -> None:
     item = LoadScand("image")({"image": _save(tmp_path / "a.nii", _volume(4, 5, 6))})
-    written = SaveScand("image", tmp_path / "out")(item | {"image": item["image"] + 0.25})["image_path"]
-    assert read_scan(written).meta["stored_dtype"] == "float32"
+    written = SaveScand("image", ResultOptions(tmp_path / "out"))(item | {"image": item["image"] + 0.25})["image_path"]
+    assert read_scan(written).meta["header"].stored_dtype == "float32"
     np.testing.assert_array_equal(read_scan(written)[0].numpy(), _volume(4, 5, 6) + 0.25)
 
 
@@ -154,7 +161,7 @@ def test_pictures_keep_their_bits(tmp_path: Path, dtype: type) -> None:
     Image.fromarray(np.arange(48).reshape(6, 8).astype(dtype) * 5).save(tmp_path / "a.png")
     item = LoadScand("image")({"image": tmp_path / "a.png"})
     item["pred"] = item["image"].repeat_interleave(2, dim=1).repeat_interleave(2, dim=2) + 0.4
-    written = SaveScand("pred", tmp_path / "out")(item)["pred_path"]
+    written = SaveScand("pred", ResultOptions(tmp_path / "out"))(item)["pred_path"]
     with Image.open(written) as picture:
         assert np.asarray(picture).dtype == dtype
         np.testing.assert_array_equal(np.asarray(picture)[::2, ::2], np.arange(48).reshape(6, 8) * 5)
@@ -167,33 +174,31 @@ def test_type_that_cannot_be_written_becomes_float32_with_a_word(
     nib.save(nib.Nifti1Image(array, AFFINE, dtype=np.int64), tmp_path / "a.nii")
     item = LoadScand("image")({"image": tmp_path / "a.nii"})
     with caplog.at_level(logging.WARNING):
-        written = SaveScand("image", tmp_path / "out", dtype="source")(item)["image_path"]
+        written = SaveScand("image", ResultOptions(tmp_path / "out", dtype="source"))(item)["image_path"]
     assert "a.nii: results cannot be written as int64; float32 is used" in caplog.text
-    assert read_scan(written).meta["stored_dtype"] == "float32"
+    assert read_scan(written).meta["header"].stored_dtype == "float32"
 
 
 def test_folders_below_the_root_are_made_anew(tmp_path: Path) -> None:
     for subject in ("p1", "p2"):
         path = _save(tmp_path / "in" / subject / "t1.nii", _volume(4, 5, 6))
-        SaveScand("image", tmp_path / "out", root=tmp_path / "in")(LoadScand("image")({"image": path}))
+        SaveScand("image", ResultOptions(tmp_path / "out", root=tmp_path / "in"))(LoadScand("image")({"image": path}))
     found = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.nii"))
     assert found == ["p1/t1_sr.nii", "p2/t1_sr.nii"]
 
 
 def test_result_that_is_there_is_not_replaced_unasked(tmp_path: Path) -> None:
     item = LoadScand("image")({"image": _save(tmp_path / "a.nii", _volume(4, 5, 6))})
-    SaveScand("image", tmp_path / "out")(item)
+    SaveScand("image", ResultOptions(tmp_path / "out"))(item)
     with pytest.raises(InputError, match=r"a_sr\.nii: is there already; .*--overwrite true"):
-        SaveScand("image", tmp_path / "out")(item)
-    SaveScand("image", tmp_path / "out", overwrite=True)(item)
+        SaveScand("image", ResultOptions(tmp_path / "out"))(item)
+    SaveScand("image", ResultOptions(tmp_path / "out", overwrite=True))(item)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a_sr.nii"]
 
 
-def test_result_without_a_name_and_wrong_options_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="pred: the result does not know the file"):
-        SaveScand("pred", tmp_path)({"pred": torch.rand(1, 4, 5, 6)})
-    with pytest.raises(InputError, match="dtype 'int16' of results is not known; use 'float32' or 'source'"):
-        SaveScand("pred", tmp_path, dtype="int16")  # type: ignore[arg-type]
+def test_a_result_of_an_unknown_scan_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the result does not know the scan that it was made from"):
+        SaveScand("pred", ResultOptions(tmp_path))({"pred": torch.rand(1, 4, 5, 6)})
 
 
 # --- a real scan from end to end
@@ -202,7 +207,7 @@ def test_result_without_a_name_and_wrong_options_are_refused(tmp_path: Path) -> 
 def test_real_brain_comes_back_in_place_and_in_units(shared_data: Path, tmp_path: Path) -> None:
     path = shared_data / "brain_t1" / "sub-20_T1w.nii.gz"
     item = LoadScand("image")({"image": path})
-    written = SaveScand("image", tmp_path, dtype="source")(item)["image_path"]
+    written = SaveScand("image", ResultOptions(tmp_path, dtype="source"))(item)["image_path"]
     before, after = nib.load(path), nib.load(written)
     np.testing.assert_array_equal(np.asarray(after.dataobj.get_unscaled()), np.asarray(before.dataobj.get_unscaled()))
     np.testing.assert_allclose(after.affine, before.affine, atol=1e-6)

@@ -1,5 +1,1 @@
-"""DICOM: stacks of MR images in folders, in place and in the source's units."""
-
-from custom.scans.dicom.stack import DicomStack, Frame, find_stacks, read_stack, stack_of
-
-__all__ = ["DicomStack", "Frame", "find_stacks", "read_stack", "stack_of"]
+"""DICOM: stacks of MR images in files and folders, read in place and in their units, and written as derived series."""

@@ -9,11 +9,11 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from pydicom import config
+from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_partial
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
@@ -120,19 +120,15 @@ def open_dicom(path: Path) -> Iterator[BinaryIO]:
 def read_header(path: Path) -> ImageFile:
     """Read the header of a DICOM file; whatever is wrong with it is in the result's `problem`."""
     try:
-        state = path.stat()
+        size = path.stat().st_size
     except OSError as err:
         return ImageFile(path, problem=f"{path}: cannot be opened ({err.strerror}); check who may read it")
-    return _read_header(path, state.st_size, state.st_mtime_ns)
-
-
-# A scan is asked for by the path of one of its files, and its whole folder is looked at again each time.
-@lru_cache(maxsize=2**14)
-def _read_header(path: Path, size: int, modified: int) -> ImageFile:
-    del modified
     with quiet():
         try:
             return _parse(path, size)
+        except InvalidDicomError:
+            words = "not DICOM, whatever its name says, or truncated; convert, copy or export it again"
+            return ImageFile(path, problem=f"{path}: {words}")
         except Exception as err:  # pydicom, gzip and zlib raise a dozen unrelated types for a broken file
             return ImageFile(path, problem=_damaged(path, err))
 

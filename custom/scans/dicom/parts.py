@@ -20,19 +20,19 @@ logger = logging.getLogger(__name__)
 _SHOWN_FOLDERS = 5
 
 
-def join_parts(stacks: Sequence[StackFiles], say: bool = True) -> list[StackFiles]:
-    """Put the parts of each series together that lie in several folders, or say why they stay apart.
+def join_parts(stacks: Sequence[StackFiles]) -> list[StackFiles]:
+    """Join the parts of a series whose files lie in several folders, and log what was joined, or why it was not.
 
-    They are one scan where that is clear: single-frame images of one series and kind, in folders side by side below one
-    that holds nothing else, none in two of them, and all in one even stack. It is asked for by the folder above. Whole
-    copies of a series are scans of their own, and nothing is said of them.
+    Parts are joined where it is clear that they are one scan: they are single-frame images of one series and of one
+    kind; their folders lie side by side in a folder that holds no other image; no image lies in two of the folders; and
+    together the images make one evenly spaced stack. Folders that each hold the whole series are copies of it: each is
+    a scan of its own, and nothing is logged.
 
     Args:
         stacks: all that lie below a folder.
-        say: log what is put together; what stays apart is always said.
 
     Returns:
-        The stacks, a joined one in the place of its first part.
+        The stacks; a joined one takes the place of its first part.
     """
     series: dict[tuple[object, ...], list[StackFiles]] = {}
     for stack in stacks:
@@ -56,10 +56,7 @@ def join_parts(stacks: Sequence[StackFiles], say: bool = True) -> list[StackFile
                 err,
             )
             continue
-        if say:
-            logger.info(
-                "%s: %s lies in %d folders and is read as one scan", joined.folder, _series(parts), len(folders)
-            )
+        logger.info("%s: %s lies in %d folders and is read as one scan", joined.folder, _series(parts), len(folders))
         instead.update({id(part): joined for part in parts})
     return list({id(found): found for found in (instead.get(id(stack), stack) for stack in stacks)}.values())
 

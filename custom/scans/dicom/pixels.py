@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -15,22 +14,21 @@ from custom.scans.dicom.fields import shown
 from custom.scans.dicom.frame import DicomStack, Frame
 from custom.scans.dicom.headers import open_dicom, quiet
 from custom.scans.dicom.syntaxes import decoder_package, syntax_name
-from custom.scans.scan import StoredScan
+from custom.scans.scan import Scan, ScanHeader
 
 __all__ = ["read_stack"]
 
 logger = logging.getLogger(__name__)
 
 
-def read_stack(stack: DicomStack) -> StoredScan:
+def read_stack(stack: DicomStack) -> Scan:
     """Read the voxels of a stack, each frame's slope and intercept applied.
 
     MONOCHROME1 says how values are shown, low ones bright, and not what they are: they are kept as they are, with a
     warning.
 
     Returns:
-        Its array is float32 (i, j, k), or (i, j, k, t) for several frames; its header has "frames", "frame_axis",
-        "frame_values" (JSON list), "enhanced" (0 or 1), "xform_code" and "xyz_unit".
+        Its array is float32 (i, j, k), or (i, j, k, frames) for several frames.
 
     Raises:
         InputError: for a file that cannot be decoded, naming it, and the package to install if one is missing.
@@ -54,20 +52,8 @@ def read_stack(stack: DicomStack) -> StoredScan:
             voxels[t, k] = planes[frame.number] * np.float64(frame.slope) + np.float64(frame.intercept)
     assert voxels is not None  # a stack has a file
     array = voxels.transpose(3, 2, 1, 0)
-    return StoredScan(
-        array=array[..., 0] if count == 1 else array,
-        affine=stack.affine.copy(),
-        kind="dicom",
-        stored_dtype=stack.stored_dtype,
-        header={
-            "frames": count,
-            "frame_axis": stack.frame_axis,
-            "frame_values": json.dumps(list(stack.frame_values)),
-            "enhanced": int(stack.enhanced),
-            "xform_code": 1,
-            "xyz_unit": "mm",
-        },
-    )
+    header = ScanHeader(stored_dtype=stack.stored_dtype, frame_axis=stack.frame_axis, frame_values=stack.frame_values)
+    return Scan(array[..., 0] if count == 1 else array, stack.affine.copy(), header)
 
 
 def _planes(path: Path, stack: DicomStack) -> np.ndarray:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from custom.errors import InputError
@@ -17,7 +18,7 @@ from custom.scans.dicom.headers import ImageFile, is_dicom, read_header
 from custom.scans.dicom.kinds import image_kind, kind_key
 from custom.scans.folders import entries_in
 
-__all__ = ["StackFiles", "file_stem", "grouped", "identity", "is_named_dicom", "stacks_in"]
+__all__ = ["FolderContent", "StackFiles", "file_stem", "grouped", "identity", "is_named_dicom", "look_into"]
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class StackFiles:
 
     @property
     def path(self) -> Path:
-        """The first file by name, by which a stack that cannot be put in order is called."""
+        """The first file by name."""
         return self.files[0].path
 
     def is_series(self, series: str) -> bool:
@@ -64,18 +65,6 @@ class StackFiles:
     def is_described(self, series: str) -> bool:
         """Say whether a text is part of the SeriesDescription."""
         return bool(series) and series.lower() in self.files[0].series_description.lower()
-
-    def first(self) -> Path:
-        """Return what a stack is asked for by: its first file in the order of slices, by name where it has no order.
-
-        Where the files lie in several folders it is the one above them.
-        """
-        if self.above is not None:
-            return self.above
-        try:
-            return self.arranged().files[0]
-        except InputError:
-            return self.path
 
     def arranged(self) -> DicomStack:
         """Put the frames in order.
@@ -100,43 +89,61 @@ def is_named_dicom(path: Path) -> bool:
     return path.name.lower().endswith(_DICOM_SUFFIXES)
 
 
-def stacks_in(folder: Path, say: bool = True) -> list[StackFiles]:
-    """Find the stacks of one folder, without the folders in it, readable or not.
+@dataclass(frozen=True)
+class FolderContent:
+    """What a folder holds.
+
+    Attributes:
+        stacks: the DICOM stacks, readable or not.
+        headers: of all DICOM files, also of those that are no part of a stack.
+        others: the files that are not DICOM.
+    """
+
+    stacks: list[StackFiles]
+    headers: Mapping[Path, ImageFile]
+    others: list[Path]
+
+    @cached_property
+    def by_identity(self) -> Mapping[object, StackFiles]:
+        """The stack of each image, by the `identity` of the image."""
+        return {identity(image): stack for stack in self.stacks for image in stack.files}
+
+
+def look_into(folder: Path, known: Sequence[ImageFile] = ()) -> FolderContent:
+    """Read the headers of all DICOM files of a folder, without the folders in it, and log which are no images of MR.
 
     Args:
-        folder: whose files are looked at; hidden ones are not.
-        say: log what is skipped.
+        folder: hidden files in it are left out.
+        known: headers that were read already.
 
     Raises:
         InputError: where the folder cannot be listed.
     """
-    images: list[ImageFile] = []
-    skipped: Counter[str] = Counter()
-    short = []
+    headers: dict[Path, ImageFile] = {}
+    others = []
+    already = {header.path: header for header in known}
     for entry in entries_in(folder):
         if not entry.is_file():
             continue
-        if not (is_named_dicom(entry) or is_dicom(entry)):
-            if not entry.suffix and _is_short(entry):
-                short.append(entry.name)
-            continue
-        header = read_header(entry)
-        if header.skipped:
-            skipped[header.skipped] += 1
+        if entry in already or is_named_dicom(entry) or is_dicom(entry):
+            headers[entry] = already.get(entry) or read_header(entry)
         else:
-            images.append(header)
-    if say and images and short:
+            others.append(entry)
+    images = [header for header in headers.values() if not header.skipped]
+    skipped = Counter(header.skipped for header in headers.values() if header.skipped)
+    short = [entry.name for entry in others if not entry.suffix and _is_short(entry)] if images else []
+    if short:
         logger.warning(
-            "%s: %s too short to be DICOM, or not to be opened; if images they are, they were not read",
+            "%s: too short to be DICOM, or cannot be opened, and therefore not read: %s",
             folder,
             ", ".join(short[:5]) + (", ..." if len(short) > 5 else ""),
         )
     images, copies = _without_copies(images)
     if copies:
         skipped["a copy of another file"] += copies
-    if say and skipped:
+    if skipped:
         logger.info("%s: skipped %s", folder, ", ".join(f"{why} ({count})" for why, count in skipped.items()))
-    return _named(folder, grouped(images))
+    return FolderContent(_named(folder, grouped(images)), headers, others)
 
 
 def _is_short(file: Path) -> bool:

@@ -6,12 +6,12 @@ import copy
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from pydicom.dataset import Dataset
 
-from custom.errors import InputError, UsageError
+from custom.errors import InputError
 from custom.scans.dicom.classic import write_classic
 from custom.scans.dicom.clean import read_clean
 from custom.scans.dicom.enhanced import write_enhanced
@@ -23,25 +23,14 @@ from custom.scans.dicom.series import DerivedSeries
 from custom.scans.dicom.volume import derived_volume
 from custom.storage import check_free, whole_file, whole_folder
 
-__all__ = ["DicomForm", "check_dicom_form", "write_dicom", "writes_one_file"]
+__all__ = ["DicomForm", "write_dicom", "writes_one_file"]
 
 #: What a result is: "as_input", classic or Enhanced as its source is; "classic", single files from an Enhanced source
 #: too; "enhanced", one file, from an Enhanced source only.
 DicomForm = Literal["as_input", "classic", "enhanced"]
 
 
-def check_dicom_form(form: str) -> None:
-    """Refuse a form that is none.
-
-    Raises:
-        UsageError: with those that are known.
-    """
-    known = get_args(DicomForm)
-    if form not in known:
-        raise UsageError(f"dicom_form {form!r} is not known; use one of {', '.join(known)}")
-
-
-def writes_one_file(enhanced: bool, form: str, path: Path) -> bool:
+def writes_one_file(enhanced: bool, form: DicomForm, path: Path) -> bool:
     """Say whether a result is one Enhanced file, rather than a folder of classic ones.
 
     Args:
@@ -50,10 +39,8 @@ def writes_one_file(enhanced: bool, form: str, path: Path) -> bool:
         path: the source, for messages.
 
     Raises:
-        UsageError: for a form that is not known.
         InputError: for an Enhanced result of a classic source, which does not say enough for one.
     """
-    check_dicom_form(form)
     if form == "enhanced" and not enhanced:
         raise InputError(
             f"{path}: a classic series does not say all that an Enhanced image has to; use --dicom_form as_input or "

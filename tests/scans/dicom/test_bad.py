@@ -160,9 +160,10 @@ def test_truncated_gzip(tmp_path: Path) -> None:
 def test_nifti_named_dcm(tmp_path: Path) -> None:
     nib.save(nib.Nifti1Image(np.arange(24.0).reshape(2, 3, 4), np.eye(4)), tmp_path / "a.nii")
     (tmp_path / "a.nii").rename(tmp_path / "a.dcm")
-    for look in (check_header, read_scan, list_scans):
+    (scan,) = list_scans(tmp_path / "a.dcm")
+    for look, given in ((check_header, tmp_path / "a.dcm"), (read_scan, scan), (read_scan, tmp_path)):
         with pytest.raises(InputError, match=r"a\.dcm: not DICOM, whatever its name says"):
-            look(tmp_path / "a.dcm")
+            look(given)
 
 
 def test_folder_without_image(tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from dicom_checks import find_stacks, stack_of
 from dicom_files import Layout, write_classic
 from pydicom.dataset import Dataset
 
 from custom.errors import InputError
-from custom.scans.dicom import find_stacks, read_stack, stack_of
+from custom.scans.dicom.pixels import read_stack
 
 SLICES = 7
 Number = Callable[[int, int], int]

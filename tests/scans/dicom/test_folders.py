@@ -9,12 +9,12 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from dicom_checks import find_stacks, stack_of
 from dicom_files import Layout, content, write_classic, write_enhanced
 from pydicom.dataset import Dataset
 
 from custom.errors import InputError
-from custom.scans import ScanReader, list_scans, read_scan
-from custom.scans.dicom import find_stacks, stack_of
+from custom.scans import list_scans, read_scan
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_scans_are_listed_by_their_first_slice(two_series: Path, caplog: pytest.
     caplog.set_level(logging.INFO)
     scans = list_scans(two_series)
     # The first slice has the highest number in these files.
-    assert scans == [str(two_series / name) for name in ("IM-003-0004.dcm", "IM-008-0003.dcm", "whole.dcm")]
+    assert [scan.path.name for scan in scans] == ["IM-003-0004.dcm", "IM-008-0003.dcm", "whole.dcm"]
     assert [tuple(read_scan(scan).shape) for scan in scans] == [(1, 6, 5, 4), (1, 6, 5, 3), (2, 6, 5, 4)]
     for words in ("3 DICOM series", "series 3 'T2 sag' (magnitude), 4 files", "series 8 'PD sag'", "series 11 'cine'"):
         assert words in caplog.text
@@ -48,7 +48,7 @@ def test_scans_are_listed_by_their_first_slice(two_series: Path, caplog: pytest.
 
 @pytest.mark.parametrize("series", [8, "8", "pd", "1.2.826.0.1.3680043.8.498.1.8"])
 def test_series_is_chosen(two_series: Path, series: str | int) -> None:
-    assert list_scans(two_series, series=series) == [str(two_series / "IM-008-0003.dcm")]
+    assert [scan.path.name for scan in list_scans(two_series, series=series)] == ["IM-008-0003.dcm"]
 
 
 def test_part_of_a_description_chooses_all_that_have_it(two_series: Path) -> None:
@@ -92,7 +92,7 @@ def test_what_is_no_scan_is_passed_over_with_a_word(tmp_path: Path, caplog: pyte
     with pytest.raises(InputError, match="no scan found"):
         list_scans(tmp_path)
     write_classic(tmp_path, Layout())
-    assert list_scans(tmp_path) == [str(tmp_path / "IM-003-0004.dcm")]
+    assert [scan.path.name for scan in list_scans(tmp_path)] == ["IM-003-0004.dcm"]
     assert "a localiser (2)" in caplog.text
     assert "not an MR image (Secondary Capture Image Storage) (1)" in caplog.text
     assert "a DICOMDIR (1)" in caplog.text
@@ -107,9 +107,8 @@ def test_names_and_folders_do_not_matter(tmp_path: Path) -> None:
         file.rename(file.with_name(f"slice {n}" if n else "picture.png"))
     nib.save(nib.Nifti1Image(np.arange(60.0).reshape(3, 4, 5), np.eye(4)), tmp_path / "a" / "z.nii.gz")
     write_classic(tmp_path / ".hidden")
-    assert list_scans(tmp_path) == [str(tmp_path / "a/b/picture.png"), str(tmp_path / "a/z.nii.gz")]
+    assert [scan.path for scan in list_scans(tmp_path)] == [tmp_path / "a/b/picture.png", tmp_path / "a/z.nii.gz"]
     assert read_scan(tmp_path / "a" / "b").shape == (1, 6, 5, 4)
-    assert ScanReader().verify_suffix([tmp_path / "a/b/slice 1", tmp_path / "a" / "b"])
 
 
 def test_broken_series_does_not_hide_the_others(two_series: Path) -> None:
@@ -132,9 +131,9 @@ def test_results_are_no_input(tmp_path: Path) -> None:
     write_enhanced(tmp_path / "x_sr.dcm")
     shutil.copytree(tmp_path / "knee", tmp_path / "out" / "knee_sr")
     write_enhanced(tmp_path / "x.dcm", series_number=5)
-    there = [str(tmp_path / "knee/IM-003-0004.dcm"), str(tmp_path / "x.dcm")]
-    assert list_scans(tmp_path, output_dir=tmp_path) == there
+    there = [tmp_path / "knee/IM-003-0004.dcm", tmp_path / "x.dcm"]
+    assert [scan.path for scan in list_scans(tmp_path, output_dir=tmp_path)] == there
     beside = list_scans(tmp_path, output_dir=tmp_path / "out")
-    assert [Path(scan).parent.name for scan in beside] == ["knee", "knee_sr", tmp_path.name, tmp_path.name]
+    assert [scan.path.parent.name for scan in beside] == ["knee", "knee_sr", tmp_path.name, tmp_path.name]
     # A result that is named itself is meant.
     assert len(list_scans(tmp_path / "knee_sr", output_dir=tmp_path)) == 1

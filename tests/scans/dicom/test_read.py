@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import gzip
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from dicom_checks import check_read
-from dicom_files import OBLIQUE, Layout, content, rotated, save, write_classic, write_enhanced
+from dicom_checks import check_read, find_stacks, stack_of
+from dicom_files import OBLIQUE, Layout, content, rotated, write_classic, write_enhanced
 from hypothesis import given
 from hypothesis import strategies as st
-from monai.transforms import LoadImage
 from pydicom.dataset import Dataset
 from pydicom.uid import UID, ExplicitVRBigEndian, ImplicitVRLittleEndian, RLELossless
 
 from custom.errors import InputError
-from custom.scans import ScanReader, check_header, read_scan
-from custom.scans.dicom import find_stacks, read_stack, stack_of
+from custom.scans import read_scan
+from custom.scans.dicom.pixels import read_stack
 
 LAYOUTS = {
     "plain": Layout(),
@@ -99,8 +97,8 @@ def test_values_of_frames(tmp_path: Path) -> None:
         scan = read_scan(path)
         assert scan.shape == (3, 4, 5, 3)
         np.testing.assert_array_equal(np.moveaxis(scan.numpy(), 0, -1), content(layout))
-        assert (scan.meta["frames"], scan.meta["frame_axis"]) == (3, "time")
-        np.testing.assert_allclose(json.loads(scan.meta["frame_values"]), [25.5, 65.5, 105.5])
+        assert (scan.meta["header"].frames, scan.meta["header"].frame_axis) == (3, "time")
+        np.testing.assert_allclose(scan.meta["header"].frame_values, [25.5, 65.5, 105.5])
         assert stack_of(path).frames[2][1].value == 66.0
 
 
@@ -310,20 +308,6 @@ def test_frames_over_time_without_functional_groups(tmp_path: Path) -> None:
         stack_of(write_classic(tmp_path / "b", layout, change=unknown)[0])
 
 
-# MONAI makes all of its own readers first, and one of them has something to say.
-@pytest.mark.filterwarnings("ignore:NvImgCodecPydicomReader:UserWarning")
-def test_monai_loads_folders_with_the_reader(tmp_path: Path) -> None:
-    for layout in (Layout(), Layout(frames=3)):
-        folder = tmp_path / str(layout.frames)
-        write_classic(folder, layout)
-        check_header(folder)
-        scan = LoadImage(reader=ScanReader(), ensure_channel_first=True)(folder)
-        assert scan.shape == (layout.frames, *layout.shape)
-        expected = content(layout)[..., None] if layout.frames == 1 else content(layout)
-        np.testing.assert_array_equal(np.moveaxis(scan.numpy(), 0, -1), expected)
-        np.testing.assert_allclose((scan.affine.numpy() @ (2, 3, 1, 1))[:3], layout.world(2, 3, 1), atol=1e-4)
-
-
 def test_simpleitk_agrees_in_place_and_values(tmp_path: Path) -> None:
     itk = pytest.importorskip("SimpleITK")
     layout = Layout(orientation=OBLIQUE, slopes=(0.5,), intercept=2.0)
@@ -338,22 +322,6 @@ def test_simpleitk_agrees_in_place_and_values(tmp_path: Path) -> None:
         assert scan.array[index] == pytest.approx(image[index])
 
 
-def test_saved_again_and_moved_the_folder_is_read_anew(tmp_path: Path) -> None:
-    """Headers are kept in memory, by the time and size of the file."""
-    import os
-
-    import pydicom
-
-    files = write_classic(tmp_path)
-    assert stack_of(tmp_path).affine[0, 0] == -0.75
-    for file in files:
-        data = pydicom.dcmread(file)
-        data.PixelSpacing = ["1.5", "0.95"]
-        save(data, file)
-        os.utime(file, ns=(1, 1))
-    assert stack_of(tmp_path).affine[0, 0] == -0.95
-
-
 @pytest.mark.parametrize(
     ("gone", "words"), [({2}, "40 ms apart, but 1 seem"), ({1, 4}, "40 ms apart, but 2 seem"), (set(), "")]
 )
@@ -362,7 +330,7 @@ def test_a_phase_that_no_slice_has_is_missed(
 ) -> None:
     layout = Layout(frames=7)
     write_classic(tmp_path, layout, change=lambda data, k, t: None if t in gone else data)
-    assert read_scan(tmp_path).meta["frames"] == 7 - len(gone)
+    assert read_scan(tmp_path).meta["header"].frames == 7 - len(gone)
     said = [message for message in caplog.messages if "missing" in message]
     assert len(said) == bool(gone)
     assert all(words in message for message in said)

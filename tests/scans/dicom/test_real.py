@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from dicom_checks import stack_of
 
 from custom.scans import list_scans
-from custom.scans.dicom import read_stack, stack_of
+from custom.scans.dicom.pixels import read_stack
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Invalid value for VR UI:UserWarning")]
 
@@ -30,9 +31,9 @@ def test_geometry_and_values(shared_data: Path, folder: str) -> None:
     scan = read_stack(stack)
     assert stack.shape == shape
     assert scan.array.shape == (shape if frames == 1 else (*shape, frames))
-    assert scan.stored_dtype == dtype
+    assert scan.header.stored_dtype == dtype
     np.testing.assert_allclose(np.linalg.norm(scan.affine[:3, :3], axis=0), spacing, rtol=1e-3)
-    assert list_scans(shared_data / folder) == [str(stack.files[0])]
+    assert [scan.path for scan in list_scans(shared_data / folder)] == [stack.files[0]]
     if stack.enhanced:
         return
     for k in (0, shape[2] // 2, shape[2] - 1):

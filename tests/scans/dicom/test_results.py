@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
 import torch
 from dicom_files import Layout, content, write_classic, write_enhanced
-from monai.data import MetaTensor
-from monai.transforms import SaveImage
 
 from custom.errors import InputError, UsageError
-from custom.scans import Provenance, list_scans, read_scan, result_path, result_paths
-from custom.scans.dicom import read_stack, stack_of
-from custom.scans.dicom.image_writer import DicomSeriesWriter
+from custom.scans import Provenance, ResultOptions, find_scan, list_scans, read_scan, result_path, result_paths
 from custom.transforms import SaveScand
 
 
@@ -31,9 +27,10 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _names(folder: Path, **kwargs: str) -> set[str]:
+def _names(folder: Path, **options: Any) -> set[str]:
     study = folder / "study"
-    paths = result_paths(list_scans(study, folder / "out"), folder / "out", root=study, **kwargs)  # type: ignore[arg-type]
+    options = ResultOptions(folder / "out", root=study, **options)
+    paths = result_paths(list_scans(study, folder / "out"), options)
     return {path.relative_to(folder / "out").as_posix() for path in paths}
 
 
@@ -45,53 +42,64 @@ def test_names_of_results(folder: Path) -> None:
 
 
 def test_folders_between_are_made_anew(folder: Path) -> None:
-    first = list_scans(folder / "study" / "knee")[0]
-    assert result_path(first, "out", root=folder) == Path("out/study/knee_sr")
-    assert result_path(first, "out", root=folder / "study" / "knee") == Path("out/knee_sr")
-    assert result_path(folder / "study" / "knee", "out") == Path("out/knee_sr")
-    assert result_path(folder / "study" / "whole.dcm", "out", root=folder) == Path("out/study/whole_sr.dcm")
+    knee, whole = find_scan(folder / "study" / "knee"), find_scan(folder / "study" / "whole.dcm")
+    for scan, root, expected in [
+        (knee, folder, "out/study/knee_sr"),
+        (knee, folder / "study" / "knee", "out/knee_sr"),
+        (knee, None, "out/knee_sr"),
+        (whole, folder, "out/study/whole_sr.dcm"),
+    ]:
+        assert result_path(scan, ResultOptions("out", root=root)) == Path(expected)
 
 
 def test_names_that_are_refused(folder: Path) -> None:
-    study = folder / "study"
+    knee = find_scan(folder / "study" / "knee")
+    other = find_scan(folder / "study" / "other.nii.gz")
     with pytest.raises(InputError, match=r"other\.nii\.gz: is not DICOM.*no patient"):
-        result_path(study / "other.nii.gz", "out", output_format="dicom")
+        result_path(other, ResultOptions("out", output_format="dicom"))
+    with pytest.raises(InputError, match="a classic series does not say all"):
+        result_path(knee, ResultOptions("out", dicom_form="enhanced"))
+    write_classic(folder / "knee_sr" / "knee")
     with pytest.raises(InputError, match="would replace its source"):
-        result_path(list_scans(study / "knee")[0], study, suffix="", overwrite=True)
-    with pytest.raises(InputError, match="would lie outside"):
-        result_path(list_scans(study / "knee")[0], study, suffix="/../../x")
-    with pytest.raises(UsageError, match="output_format 'png'"):
-        result_path(study / "whole.dcm", "out", output_format="png")
-    with pytest.raises(UsageError, match="dicom_form 'new'"):
-        result_path(study / "whole.dcm", "out", dicom_form="new")
+        result_path(find_scan(folder / "knee_sr" / "knee"), ResultOptions(folder, overwrite=True))
     (folder / "out" / "knee_sr").mkdir(parents=True)
     with pytest.raises(InputError, match="is there already"):
-        result_path(list_scans(study / "knee")[0], folder / "out")
+        result_path(knee, ResultOptions(folder / "out"))
 
 
-def test_a_stack_that_cannot_be_read_still_gets_a_name(tmp_path: Path) -> None:
-    (tmp_path / "a.dcm").write_bytes(b"no DICOM")
-    assert result_path(tmp_path / "a.dcm", "out") == Path("out/a_sr")
+@pytest.mark.parametrize("option", ["output_format", "dicom_form", "dtype"])
+def test_unknown_options_are_wrong_use(option: str) -> None:
+    with pytest.raises(UsageError, match="'uint8' is not known; use one of"):
+        ResultOptions("out", **{option: "uint8"})
+
+
+def test_a_scan_that_cannot_be_read_has_no_result(tmp_path: Path) -> None:
+    files = write_classic(tmp_path / "knee")
+    write_classic(tmp_path / "hip", series_number=8)
+    files[1].unlink()
+    scans = list_scans(tmp_path)
+    assert [bool(scan.problem) for scan in scans] == [False, True]
+    assert result_paths(scans, ResultOptions(tmp_path / "out")) == [tmp_path / "out" / "hip_sr"]
 
 
 def test_results_of_dicom_are_dicom(folder: Path) -> None:
     for name in ("knee", "whole.dcm"):
         scan = read_scan(folder / "study" / name)
-        item = SaveScand("pred", folder / "out", provenance=Provenance("a model"))({"pred": scan})
+        item = SaveScand("pred", ResultOptions(folder / "out"), provenance=Provenance("a model"))({"pred": scan})
         back = read_scan(item["pred_path"])
         assert torch.equal(back.as_tensor(), scan.as_tensor())
         np.testing.assert_allclose(back.affine.numpy(), scan.affine.numpy(), atol=1e-6)
-        assert back.meta["frame_values"] == scan.meta["frame_values"]
+        assert back.meta["header"].frame_values == scan.meta["header"].frame_values
     assert sorted(path.name for path in (folder / "out").iterdir()) == ["knee_sr", "whole_sr.dcm"]
 
 
 def test_frames_as_nifti(folder: Path) -> None:
     scan = read_scan(folder / "study" / "whole.dcm")
-    item = SaveScand("pred", folder / "out", dtype="source", output_format="nifti")({"pred": scan * 0.5})
+    item = SaveScand("pred", ResultOptions(folder / "out", dtype="source", output_format="nifti"))({"pred": scan * 0.5})
     image = nib.load(item["pred_path"])
     np.testing.assert_array_equal(image.get_fdata(), 0.5 * content(Layout(frames=2)))
     np.testing.assert_allclose(image.affine, scan.affine.numpy(), atol=1e-5)
-    first, second = json.loads(scan.meta["frame_values"])
+    first, second = scan.meta["header"].frame_values
     assert image.header.get_zooms()[3] == pytest.approx((second - first) / 1000.0)
     assert image.header.get_xyzt_units() == ("mm", "sec")
 
@@ -99,28 +107,6 @@ def test_frames_as_nifti(folder: Path) -> None:
 def test_frames_that_are_missing_are_refused(folder: Path) -> None:
     scan = read_scan(folder / "study" / "whole.dcm")
     for output_format in (None, "nifti"):
-        with pytest.raises(InputError, match=r"as many frames as its source .*here 2; got \(1,"):
-            SaveScand("pred", folder / "out", output_format=output_format)({"pred": scan[:1]})
+        with pytest.raises(InputError, match=r"as many frames as its source, here 2; got \(1,"):
+            SaveScand("pred", ResultOptions(folder / "out", output_format=output_format))({"pred": scan[:1]})
     assert not list((folder / "out").rglob("*"))
-
-
-@pytest.mark.parametrize("name", ["knee", "whole.dcm"])
-def test_monai_saves_a_series(folder: Path, name: str) -> None:
-    source = folder / "study" / name
-    scan = read_scan(source)
-    save = SaveImage(
-        folder / "out", output_postfix="sr", output_ext=".dcm", writer=DicomSeriesWriter, separate_folder=False
-    )
-    save.set_options(init_kwargs={"provenance": Provenance("a model"), "dicom_form": "classic"})
-    save(scan)
-    (written,) = (folder / "out").iterdir()
-    assert written.is_dir()
-    expected = read_stack(stack_of(source))
-    np.testing.assert_array_equal(read_stack(stack_of(written)).array, expected.array)
-    np.testing.assert_allclose(read_stack(stack_of(written)).affine, expected.affine, atol=1e-6)
-
-
-def test_monai_says_when_there_is_nobody_to_copy(tmp_path: Path) -> None:
-    save = SaveImage(tmp_path, output_ext=".dcm", writer=DicomSeriesWriter)
-    with pytest.raises(RuntimeError, match="does not know the DICOM scan"):
-        save(MetaTensor(torch.zeros(1, 2, 2, 2)))

@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from dicom_checks import find_stacks, stack_of
 from dicom_files import Layout, content, save, write_classic, write_enhanced
 from pydicom.dataset import Dataset
 
 from custom.errors import InputError
-from custom.scans import list_scans, read_scan, result_path, result_paths
-from custom.scans.dicom import find_stacks, read_stack, stack_of
+from custom.scans import ResultOptions, list_scans, read_scan, result_path, result_paths
+from custom.scans.dicom.pixels import read_stack
 from custom.transforms import SaveScand
 
 CINE = Layout(frames=3)
@@ -51,11 +52,12 @@ def test_folders_of_one_series_are_one_scan(
     knee = _spread(tmp_path / "in" / "knee", layout, folder_of)
     caplog.set_level(logging.INFO)
     for given in (knee, tmp_path / "in"):
-        assert list_scans(given, output_dir=tmp_path / "in" / "out") == [str(knee)]
-        assert result_path(knee, tmp_path / "out", root=given) == tmp_path / "out" / "knee_sr"
+        (scan,) = list_scans(given, output_dir=tmp_path / "in" / "out")
+        assert (scan.path, scan.name) == (knee, "knee")
+        assert result_path(scan, ResultOptions(tmp_path / "out", root=given)) == tmp_path / "out" / "knee_sr"
     assert "series 3 lies in" in caplog.text
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
-    assert list_scans(knee, series="3") == [str(knee)]
+    assert [scan.path for scan in list_scans(knee, series="3")] == [knee]
     stack = stack_of(knee)
     np.testing.assert_array_equal(read_stack(stack).array, content(layout))
     np.testing.assert_allclose((stack.affine @ (2, 3, 1, 1))[:3], layout.world(2, 3, 1), atol=1e-4)
@@ -66,10 +68,10 @@ def test_the_result_of_folders_is_one_folder(tmp_path: Path) -> None:
     knee = _spread(tmp_path / "in" / "knee", CINE, lambda k, t: f"slice{k}")
     other = _spread(tmp_path / "in" / "hip", Layout(), lambda k, t: f"{k}", series_number=4)
     scans = list_scans(tmp_path / "in")
-    targets = result_paths(scans, tmp_path / "out", root=tmp_path / "in")
+    targets = result_paths(scans, ResultOptions(tmp_path / "out", root=tmp_path / "in"))
     assert targets == [tmp_path / "out" / name for name in ("hip_sr", "knee_sr")]
-    assert scans == [str(other), str(knee)]
-    written = SaveScand("pred", tmp_path / "out")({"pred": read_scan(knee)})["pred_path"]
+    assert [scan.path for scan in scans] == [other, knee]
+    written = SaveScand("pred", ResultOptions(tmp_path / "out"))({"pred": read_scan(knee)})["pred_path"]
     assert Path(written) == targets[1]
     np.testing.assert_array_equal(read_stack(stack_of(Path(written))).array, content(CINE))
 
@@ -120,7 +122,7 @@ def test_folders_that_are_not_clearly_one_scan_are_named(
     change(knee)
     scans = list_scans(tmp_path)
     assert len(scans) > 1
-    assert str(knee) not in scans
+    assert knee not in [scan.path for scan in scans]
     (said,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert "series 3 lies in" in said
     assert str(knee / "slice2") in said
@@ -159,7 +161,7 @@ def test_parts_of_a_concatenation_are_refused(tmp_path: Path, total: str | None,
     for number in "12":
         write_enhanced(tmp_path / f"{number}.dcm", Layout(), change=_part(number, total))
     scans = list_scans(tmp_path)
-    assert [Path(scan).name for scan in scans] == ["1.dcm", "2.dcm"]
+    assert [scan.path.name for scan in scans] == ["1.dcm", "2.dcm"]
     for number, scan in enumerate(scans, start=1):
         with pytest.raises(InputError, match=rf"{number}\.dcm: part {number} of {words} of a concatenation.*one file"):
             read_scan(scan)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dicom_checks import stack_of
 from dicom_files import Layout, content, write_classic, write_enhanced
 
-from custom.scans.dicom import read_stack, stack_of
+from custom.scans.dicom.pixels import read_stack
 from custom.scans.dicom.writer import write_dicom
 
 LAYOUT = Layout()

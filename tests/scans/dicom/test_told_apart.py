@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dicom_checks import check_read
+from dicom_checks import check_read, find_stacks, stack_of
 from dicom_files import Layout, content, write_classic, write_enhanced
 from pydicom.dataset import Dataset
 
 from custom.scans import list_scans
-from custom.scans.dicom import find_stacks, read_stack, stack_of
+from custom.scans.dicom.pixels import read_stack
 from custom.scans.dicom.writer import write_dicom
 
 
@@ -64,8 +64,8 @@ def test_echo_times_that_differ_by_rounding_do_not_tear_a_cine(tmp_path: Path) -
 def test_a_number_is_a_series_before_it_is_part_of_a_description(tmp_path: Path) -> None:
     write_classic(tmp_path, Layout(), series_number=2, description="FLAIR")
     write_classic(tmp_path, Layout(), series_number=7, description="T2 TSE")
-    assert [Path(scan).name[:6] for scan in list_scans(tmp_path, series=2)] == ["IM-002"]
-    assert [Path(scan).name[:6] for scan in list_scans(tmp_path, series="t2")] == ["IM-007"]
+    assert [scan.path.name[:6] for scan in list_scans(tmp_path, series=2)] == ["IM-002"]
+    assert [scan.path.name[:6] for scan in list_scans(tmp_path, series="t2")] == ["IM-007"]
 
 
 def test_files_too_short_for_dicom_are_mentioned(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -75,7 +75,7 @@ def test_files_too_short_for_dicom_are_mentioned(tmp_path: Path, caplog: pytest.
     (tmp_path / "in" / "notes.txt").write_text("short too")
     with caplog.at_level(logging.WARNING):
         find_stacks(tmp_path / "in")
-    assert "IM5 too short to be DICOM" in caplog.text
+    assert "too short to be DICOM, or cannot be opened, and therefore not read: IM5\n" in caplog.text
     assert "notes" not in caplog.text
 
 
@@ -104,7 +104,7 @@ def test_times_of_an_enhanced_cine_are_kept_in_single_files(tmp_path: Path) -> N
 def test_results_in_folders_with_dots_are_no_input(tmp_path: Path) -> None:
     write_classic(tmp_path / "1.2.840.5")
     write_classic(tmp_path / "1.2.840.5_sr")
-    assert {Path(scan).parent.name for scan in list_scans(tmp_path, output_dir=tmp_path)} == {"1.2.840.5"}
+    assert {scan.path.parent.name for scan in list_scans(tmp_path, output_dir=tmp_path)} == {"1.2.840.5"}
 
 
 def test_magnitude_and_phase_are_two_scans(tmp_path: Path) -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from dicom_checks import stack_of
 from dicom_files import Layout, write_classic, write_enhanced
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 
-from custom.scans.dicom import read_stack, stack_of
+from custom.scans.dicom.pixels import read_stack
 from custom.scans.dicom.writer import DicomForm, write_dicom
 
 LAYOUT = Layout(shape=(3, 4, 2))

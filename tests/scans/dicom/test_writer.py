@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from dicom_checks import stack_of
 from dicom_files import Layout, content, rotated, write_classic, write_enhanced, write_source
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +21,7 @@ from pydicom.uid import ExplicitVRBigEndian, ImplicitVRLittleEndian
 
 from custom.arrays.geometry import field_of_view_corners
 from custom.errors import InputError, MissingFileError
-from custom.scans.dicom import read_stack, stack_of
+from custom.scans.dicom.pixels import read_stack
 from custom.scans.dicom.provenance import Provenance, bundle_provenance
 from custom.scans.dicom.writer import write_dicom
 

@@ -11,11 +11,13 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from dicom_checks import stack_of
 from monai.data import PydicomReader
 from monai.transforms import LoadImage
 
 from custom.arrays.geometry import field_of_view_corners
-from custom.scans.dicom import DicomStack, read_stack, stack_of
+from custom.scans.dicom.frame import DicomStack
+from custom.scans.dicom.pixels import read_stack
 from custom.scans.dicom.provenance import Provenance
 from custom.scans.dicom.writer import write_dicom
 
