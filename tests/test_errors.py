@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from custom.inferers import Tiles, VolumeSlices, autocast_dtype
 from custom.manifests import expand_ranges, load_manifest
 from custom.metrics import LPIPS
 from custom.metrics.image import crop
+from custom.scans import ResultOptions, ScanReference, list_scans, result_path
 from custom.storage import sha256
 from custom.transforms import SetGridAffined
 
@@ -37,6 +39,7 @@ def test_exit_codes_and_kinds() -> None:
     assert (missing.exit_code, UsageError("").exit_code) == (1, 2)
 
 
+NIFTI = ScanReference(Path("a.nii"), "nifti", "a", Path())
 PICTURE, VOLUME = torch.ones(1, 1, 8, 8), torch.ones(1, 1, 8, 8, 8)
 
 
@@ -61,6 +64,9 @@ PICTURE, VOLUME = torch.ones(1, 1, 8, 8), torch.ones(1, 1, 8, 8, 8)
         (lambda: comparison_picture("a.png", PICTURE, {}, {}, zoom="corner"), "zoom is 'corner'"),  # type: ignore[arg-type]
         (lambda: PatchPairs(AreaMean(4, spatial_dims=2), share=2), "share is 2"),
         (lambda: ComparisonTable("folder", AreaMean(4, spatial_dims=2), networks={"cubic": None}), "'cubic'"),
+        (lambda: ResultOptions("out", output_format="png"), "output_format 'png'"),  # type: ignore[arg-type]
+        (lambda: ResultOptions("out", dicom_form="new"), "dicom_form 'new'"),  # type: ignore[arg-type]
+        (lambda: ResultOptions("out", dtype="uint8"), "output_dtype 'uint8'"),  # type: ignore[arg-type]
         # A network and a degradation of different scales
         (lambda: SetGridAffined(degradation=AreaMean(2, 2))({"image": PICTURE[0], "pred": PICTURE[0]}), "scale_factor"),
     ],
@@ -91,6 +97,9 @@ def test_a_wrong_value_of_a_key_is_the_fault_of_the_command(call: Callable[[], o
         (lambda: LPIPS.from_file("gone.safetensors"), r"gone\.safetensors"),
         (lambda: summarise([]), "no scan was evaluated"),
         (lambda: sha256("gone.pt"), r"gone\.pt: no such file"),
+        (lambda: list_scans("gone"), "gone: no such file"),
+        (lambda: list_scans([]), "no scan found"),
+        (lambda: result_path(NIFTI, ResultOptions("out", output_format="dicom")), "is not DICOM"),
     ],
 )
 def test_a_scan_that_does_not_fit_is_the_fault_of_the_input(call: Callable[[], object], words: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from dicom_files import Layout, content, write_classic, write_enhanced
 
-from custom.errors import InputError, UsageError
+from custom.errors import InputError
 from custom.scans import Provenance, ResultOptions, find_scan, list_scans, read_scan, result_path, result_paths
 from custom.transforms import SaveScand
 
@@ -65,12 +65,6 @@ def test_names_that_are_refused(folder: Path) -> None:
     (folder / "out" / "knee_sr").mkdir(parents=True)
     with pytest.raises(InputError, match="is there already"):
         result_path(knee, ResultOptions(folder / "out"))
-
-
-@pytest.mark.parametrize("option", ["output_format", "dicom_form", "dtype"])
-def test_unknown_options_are_wrong_use(option: str) -> None:
-    with pytest.raises(UsageError, match="'uint8' is not known; use one of"):
-        ResultOptions("out", **{option: "uint8"})
 
 
 def test_a_scan_that_cannot_be_read_has_no_result(tmp_path: Path) -> None:
