@@ -21,8 +21,8 @@ _SAMPLE = 2**16
 def intensity_scale(image: torch.Tensor | np.ndarray, percentile: float = SCALE_PERCENTILE) -> float:
     """Return the number that brings a magnitude image to about [0, 1]: a high percentile of its foreground.
 
-    Foreground is here every voxel above 10 % of that percentile of the voxels that are not 0; so air around the head,
-    however much of it there is and whether or not it was set to 0, has little say.
+    Foreground is here every voxel above 10 % of that percentile of the voxels that are not 0. The air around the head
+    hardly changes the number, however much of it there is and whether or not it was set to 0.
 
     Args:
         image: magnitudes, any shape and unit.
@@ -45,12 +45,13 @@ def intensity_scale(image: torch.Tensor | np.ndarray, percentile: float = SCALE_
 def foreground_mask(image: torch.Tensor | np.ndarray, spatial_dims: int | None = None) -> np.ndarray:
     """Find what is not air: voxels above 10 % of the brightest tissue, and the holes that they enclose.
 
-    Axes of size 1 (channel, batch, the third axis of a single slice) do not count: a hole in a slice is filled.
+    Axes of size 1 (channel, batch, the third axis of a single slice) do not count, so that a hole in a single slice is
+    filled.
 
     Args:
         image: magnitudes, any unit; (*spatial), axes of size 1 among them, or (..., *spatial).
-        spatial_dims: how many of the last axes are those of space. The images along the others (frames) share one
-            threshold, and each has its holes filled by itself. By default all axes are of space.
+        spatial_dims: how many of the last axes are spatial; by default all. The images along the other axes (frames)
+            share one threshold, and the holes of each are filled by themselves.
 
     Returns:
         Bool array of the image's shape.
@@ -71,18 +72,18 @@ def _as_array(image: torch.Tensor | np.ndarray) -> np.ndarray:
 
 
 def _bright(values: np.ndarray, percentile: float) -> tuple[float, np.ndarray]:
-    """Return a percentile of the values that are not 0, and the largest of them, enough to hold it."""
+    """Return a percentile of the values that are not 0, and the largest of them, of which it is one."""
     if not 0 <= percentile <= 100:
         raise UsageError(f"percentile is {percentile}; give a number from 0 to 100")
     count = int(np.count_nonzero(values))
     needed = int((1 - percentile / 100) * count) + 2
-    # Only a few values can be the percentile: those above one that a sample says is somewhat smaller.
-    # An odd step does not stay in one column of the image, as sizes are mostly even.
+    # To partition all values is slow. A sample says which value is somewhat smaller than the percentile, and only those
+    # above it are looked at. The step is odd, so that it does not stay in one column of an image of even size.
     sample = values[:: (values.size // _SAMPLE) | 1]
     rank = max(0, sample.size - 1 - int(1.5 * needed / max(1, values.size) * sample.size) - 16)
     pivot = float(np.partition(sample, rank)[rank]) if sample.size else 0.0
     top = values[values > pivot] if pivot > 0 else values[:0]
-    if top.size < needed:  # the sample was no good, or the percentile is a low one
+    if top.size < needed:  # the sample misled, or the percentile is a low one
         top = values[values != 0]
     bright = _percentile(top, count, percentile) if count else 0.0
     if not bright > 0.0:

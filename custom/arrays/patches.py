@@ -36,21 +36,22 @@ _FOREGROUND_SHARE = 0.3
 class RandomPatches(Dataset[dict[str, Tensor]]):
     """High-resolution patches at random foreground positions, with the border that the degradation reads.
 
-    All scans are loaded, and every unreadable one is reported, when the data set is made. A patch depends on the seed
-    and its index alone, not on the order of reading, on workers or on ranks: a resumed run sees what an uninterrupted
-    one would have seen. Items are {"label": `(C, *(patch_size + 2 * border))`} with C = `context_slices`. Flips along
-    every axis and a brightness factor of up to 10 % (design choice: at inference the intensity scale is found from the
-    low-resolution image, which differs a little from the scale used here) are applied to the patch.
+    All scans are loaded when the data set is made, and every unreadable one is reported. A patch depends on the seed
+    and its index alone, not on the order of reading, on workers or on ranks, so that a resumed run sees what an
+    uninterrupted one would have seen. Items are {"label": `(C, *(patch_size + 2 * border))`} with C = `context_slices`.
+
+    Each patch is flipped at random along every axis, and its brightness changed by up to 10 %: at inference the
+    intensity scale is that of the low-resolution image, which differs a little from the one used here.
 
     Args:
         data: items for `transform`, as a manifest gives them.
-        transform: makes {"label": `(frames, *spatial)`, about 0..1} of an item. Patches come from all frames (cine
-            phases, echoes); one lies within one frame, its context too.
+        transform: makes {"label": `(frames, *spatial)`, about 0..1} of an item. Patches come from all frames; a patch
+            and its context lie within one frame.
         patch_size: edge lengths in high-resolution voxels, without the border; 2 numbers for slices of volumes or
             images, 3 for volumes. Multiples of the scale factor. Smaller images are padded with their edge.
         scale_factor: of the degradation, per axis.
-        border: of the degradation, per axis; None when it reads the whole image, which a patch must then cover.
-        slice_axis: along which volumes are sliced when `patch_size` has 2 numbers.
+        border: of the degradation, per axis; None if it reads the whole image. A patch must then cover the image.
+        slice_axis: the array axis along which volumes are sliced when `patch_size` has 2 numbers.
         context_slices: neighbouring slices in each item, odd.
         patches_per_epoch: the length of the data set.
         seed: of the random positions, flips and factors.

@@ -40,8 +40,8 @@ class AreaMean(StencilDegradation):
 class Bilinear(StencilDegradation):
     """Interpolate linearly at the new voxel centres without anti-aliasing: the shrinking of the k-space original.
 
-    Pixel-centre grid. At an even scale the mean of the two central voxels of each block and axis (at 2 the block
-    mean), at an odd one the central voxel; so it aliases, more at 4 than at 2.
+    Pixel-centre grid. At an even scale it takes the mean of the two central voxels of each block and axis (at 2 this is
+    the block mean), at an odd one the central voxel. So it aliases, more at 4 than at 2.
 
     Source: the k-space super-resolution original shrinks with scikit-image `resize`, order 1, before version 0.15.
 
@@ -85,9 +85,9 @@ class GaussianBlur(StencilDegradation):
 
 
 class GaussianDecimation(StencilDegradation):
-    """Blur with a Gaussian on the high-resolution grid, then keep voxels 0, s, 2s, ...: that of the 3D SRGAN.
+    """Blur with a Gaussian on the high-resolution grid, then keep voxels 0, s, 2s, ...
 
-    Corner grid: offset 0. Cut at 4 sigma; symmetric borders (scipy's "reflect").
+    The degradation of the 3D SRGAN. Corner grid: offset 0. Cut at 4 sigma; symmetric borders (scipy's "reflect").
 
     Args:
         scale_factor: one whole number, or one for each axis.

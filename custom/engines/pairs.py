@@ -18,22 +18,23 @@ __all__ = ["FamilyPairs", "PatchPairs", "VolumePair"]
 class PatchPairs:
     """Degrade high-resolution patches and crop the border: a `prepare_batch` of MONAI's trainers.
 
-    Takes {"label": `(B, C, *(patch + 2 * border))`}, returns the low-resolution `(B, C, *(patch / s))` and the
-    high-resolution `(B, 1, *patch)` of the middle channel. Voxels at the patch's edge see their true neighbours,
-    because the border is what the degradation reads; the low-resolution grid begins at the patch.
+    Takes {"label": `(B, C, *(patch + 2 * border))`} and returns the low-resolution patches `(B, C, *(patch / s))` and
+    the middle channel of the high-resolution ones, `(B, 1, *patch)`. The border holds the neighbours that the
+    degradation reads at the edge of a patch. The low-resolution grid begins at the patch.
 
-    A network that has only ever seen one blur takes every image for one of that blur, and undoes what is not there:
-    scans that are sharper than those of its training come back as noise. `others` are degradations of the same grid
-    that take turns with the first, with noise on their images, so that it learns to look.
+    A network that was trained on one blur alone sharpens every image as if it had that blur; an image that is sharper
+    comes back full of noise. With `others` a part of the batches has another blur, and noise. The network then has to
+    find from the image how far to sharpen it.
 
     Args:
-        degradation: on as many axes as a patch has. One that reads the whole image takes the patch as the image.
-        others: milder degradations with its grid.
-        share: part of the batches that are made by one of the others, drawn by torch's generator.
-        noise: largest standard deviation of the Gaussian noise on images of the others, in units of the image.
+        degradation: on as many axes as a patch has. One that reads the whole image takes the patch for the image.
+        others: milder degradations on the same grid.
+        share: the part of the batches that one of the others makes, 0 to 1; drawn by torch's generator.
+        noise: the largest standard deviation of the Gaussian noise on the images of the others, in units of the image.
 
     Raises:
-        UsageError: for others of another grid or that read further, a share that is none, or negative noise.
+        UsageError: one of the others has another grid or reads further, the share is not a part, or the noise is
+            negative.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class PatchPairs:
         if not self.others or float(torch.rand(())) >= self.share:
             return self.degradation(hr)
         lr: Tensor = self.others[int(torch.randint(len(self.others), ()))](hr)
-        # A standard deviation for each image of the batch.
+        # Each image of the batch has a standard deviation of its own.
         deviation = self.noise * torch.rand(len(lr)).reshape(-1, *[1] * (lr.ndim - 1))
         return lr + (deviation * torch.randn(lr.shape)).to(lr)
 

@@ -33,15 +33,15 @@ _Cine = tuple[EvaluatedItem, dict[str, Tensor]]
 class CineTable:
     """An Ignite handler that measures flicker and the blood pool of cines and writes what it finds.
 
-    After each iteration of an evaluator every slice of a scan with frames is measured: by all methods of the
-    `ComparisonTable`, which comes before this handler, and the truth. Pictures of
-    single frames count too where the manifest says which slice and phase they are of: those of one slice are put
-    together when the epoch ends, each in its own intensity scale; they have flicker where their phases follow each
-    other. Scans without frames are passed over.
+    After each iteration of an evaluator every slice of a scan with frames is measured, in the truth and in the result
+    of each method of the `ComparisonTable`, which comes before this handler. Pictures of single frames are measured too
+    if the manifest says of which slice and phase they are: when the epoch ends those of one slice are put together,
+    each in its own intensity scale. They have a flicker if their phases follow each other. Scans without frames are
+    passed over.
 
-    The pool's region and threshold come from the truth alone and are the same for all methods. Its relative change,
-    1 - smallest / largest area (of a subject: of the sums over the slices), stands in for the ejection fraction; what
-    that is worth says `custom.metrics.blood_pool`.
+    The region and the threshold of the pool are found in the truth and are the same for all methods. The relative
+    change of its area, 1 - smallest / largest (of a subject: of the sums over the slices), stands in for the ejection
+    fraction; `custom.metrics.blood_pool` says how far it can be trusted.
 
     When the epoch ends rank 0 writes `cine.csv` (a row a subject, slice and method), `cine.json` and `cine.md`: means
     over subjects with 95 % intervals, and bias and limits of agreement with the truth over slices and over subjects.

@@ -27,8 +27,8 @@ class InferenceReport:
     A line holds the paths of scan and result, the seconds of the network, the peak memory of the process so far in
     MiB, the backend, and the consistency: the root mean squared difference between the result, degraded again, and
     the input, in units of the intensity scale. A picture shows the input, its cubic interpolation and the result in the
-    slice in the middle of the foreground, and a zoomed part of each; of several frames the first, which its title
-    says.
+    slice in the middle of the foreground, and a zoomed part of each. Of a scan with several frames it shows the first
+    and says so in its title.
 
     Args:
         output_dir: the folder of the results.

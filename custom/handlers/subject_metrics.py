@@ -21,11 +21,10 @@ __all__ = ["SubjectMean", "SubjectPSNR", "SubjectSSIM"]
 class SubjectMean(Metric):
     """The mean over subjects of a figure of each scan.
 
-    Several scans of one subject count as one, their mean; the frames of a scan are measured together. A scan that two
-    processes saw, because a sampler filled up its last batch, counts once where its file is known, and does not move
-    the mean of a subject with one scan.
+    A subject with several scans counts with their mean; the frames of a scan are measured together. A sampler that
+    shares scans out evenly may give one scan to two processes; it counts once where its file is known.
 
-    Reads the engine's output ("label", "pred") and batch ("subject"), whether MONAI separated them into items or not.
+    Reads "label" and "pred" of the engine's output and "subject" of its batch.
 
     Args:
         fn: a figure of (pred, target), both (1, frames, *spatial).

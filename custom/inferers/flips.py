@@ -16,11 +16,11 @@ __all__ = ["FlipEnsemble"]
 class FlipEnsemble(Inferer):
     """Average the results for the input and its mirror images along every spatial axis.
 
-    Costs 2^d times the network and gains a little accuracy. Right only where a flip maps the low-resolution grid
-    onto itself: pixel-centre grids, not decimation at the corner.
+    It costs 2^d times the network for d axes and gains a little accuracy. It is right only where a flip maps the
+    low-resolution grid onto itself: on pixel-centre grids, not after decimation at the corner.
 
     Args:
-        enabled: False passes the input straight on, so that a config can switch it.
+        enabled: False passes the input straight on; a config switches the ensemble by it.
         inferer: how one orientation is treated; the bare network by default.
 
     Source: Timofte et al. 2016, "Seven ways to improve example-based single image super resolution", section 3.7.

@@ -18,9 +18,9 @@ __all__ = ["Tiles"]
 class Tiles(Inferer):
     """Apply a network tile by tile, with a halo that is cropped and not blended.
 
-    Equal to the network on the whole image when the halo is at least its receptive radius and no layer uses statistics
-    of the whole image: tiles that touch the border of the image end there, so that the network's own padding acts
-    where it does on the whole image.
+    The result is that of the network on the whole image if the halo is at least the network's receptive radius and no
+    layer uses statistics of the whole image. Tiles that touch the border of the image end there, so that the network's
+    own padding acts where it does on the whole image.
 
     Args:
         tile_size: the edge of a tile in input voxels without its halo, one number or one for each axis; None for one
