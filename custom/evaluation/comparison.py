@@ -14,7 +14,10 @@ from custom.degradations import UPSAMPLING_METHODS, Degradation
 from custom.evaluation.summary import Row
 from custom.metrics import LPIPS, checkerboard, consistency, image_metrics, zscore_metrics
 
-__all__ = ["Comparison", "Prediction", "compare", "device_clock"]
+__all__ = ["MODEL", "Comparison", "Prediction", "compare", "device_clock"]
+
+#: The name of an evaluator's own network among the methods.
+MODEL = "model"
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from torch import Tensor
 from custom.arrays.intensity import foreground_mask
 from custom.degradations import UPSAMPLING_METHODS, Degradation
 from custom.errors import UsageError
-from custom.evaluation.comparison import Comparison, Prediction, compare, device_clock
+from custom.evaluation.comparison import MODEL, Comparison, Prediction, compare, device_clock
 from custom.evaluation.pictures import comparison_picture, picture_name
 from custom.evaluation.summary import REFERENCE, Row, merge_rows, summarise, table_markdown, write_results
 from custom.handlers.hooks import is_first_rank
@@ -64,7 +64,6 @@ class ComparisonTable:
     Args:
         output_dir: where the files go; pictures in `pictures/`.
         degradation: what made the network's input; a 2D one within `SliceBySlice`.
-        model_name: the name of the network in the tables.
         crop_border: HR voxels to leave out of all figures at each side, the same for all methods.
         manifest: names the data (`name`, `digest`), for summary.json.
         weights: the file of the network's weights, whose digest goes to summary.json.
@@ -81,7 +80,6 @@ class ComparisonTable:
         self,
         output_dir: str | Path,
         degradation: Degradation,
-        model_name: str = "model",
         crop_border: int | Sequence[int] = 0,
         manifest: _Manifest | None = None,
         weights: str | Path | None = None,
@@ -92,22 +90,19 @@ class ComparisonTable:
         zscore: bool = False,
         lattice: bool = False,
     ) -> None:
-        names = [model_name, *(networks or {})]
-        for name in names:
-            if name in UPSAMPLING_METHODS:
-                raise UsageError(f"model_name: {name!r} is the name of a classical method; choose another")
-        unknown = [name for name in references if name not in (*UPSAMPLING_METHODS, *names)]
-        if unknown:
-            raise UsageError(f"references: {unknown} are no methods of the table, which has {names} and the classical")
-        if len(set(names)) < len(names):
-            raise UsageError(f"networks: {model_name!r} is the name of the evaluator's own network; choose another")
+        self.networks = dict(networks or {})
+        own = (*UPSAMPLING_METHODS, MODEL)
+        for name in self.networks:
+            if name in own:
+                raise UsageError(f"networks: {name!r} is another method of the table; choose another name")
+        for name in references:
+            if name not in (*own, *self.networks):
+                raise UsageError(f"references: {name!r} is not in the table; give some of {[*own, *self.networks]}")
         self.output_dir = Path(output_dir)
         self.degradation = degradation
-        self.model_name = model_name
         self.crop_border = crop_border
         self.manifest = manifest
         self.weights = weights
-        self.networks = dict(networks or {})
         self.references = (REFERENCE, *references)
         self.pictures = pictures
         self.zoom = zoom
@@ -148,7 +143,7 @@ class ComparisonTable:
                 item.subject,
                 item.image,
                 item.label,
-                {self.model_name: Prediction(item.pred, seconds), **self._others(engine, item.image)},
+                {MODEL: Prediction(item.pred, seconds), **self._others(engine, item.image)},
                 self.degradation,
                 mask=mask,
                 crop_border=self.crop_border,
@@ -167,7 +162,7 @@ class ComparisonTable:
         summary = summarise(rows, self.references)
         for method, found in summary["methods"].items():
             engine.state.metrics.update({f"{method}_{k}": v.mean for k, v in found.items() if not math.isnan(v.mean)})
-        gains = summary["difference_from_cubic"][self.model_name]
+        gains = summary["difference_from_cubic"][MODEL]
         engine.state.metrics.update({f"difference_{k}": v.mean for k, v in gains.items() if not math.isnan(v.mean)})
         if not is_first_rank():
             return
@@ -190,7 +185,7 @@ class ComparisonTable:
         comparison_picture(
             self.output_dir / "pictures" / picture_name(item.subject),
             hr=item.label,
-            images={n: comparison.images[n] for n in ("nearest", REFERENCE, self.model_name, *self.networks)},
+            images={n: comparison.images[n] for n in ("nearest", REFERENCE, MODEL, *self.networks)},
             scores=scores,
             mask=mask,
             affine=item.affine,
@@ -201,7 +196,7 @@ class ComparisonTable:
 
     def _origin(self, engine: Engine) -> dict[str, Any]:
         """Say what the figures come from."""
-        networks = {self.model_name: getattr(engine, "network", None), **self.networks}
+        networks = {MODEL: getattr(engine, "network", None), **self.networks}
         found = None if self.manifest is None else {"name": self.manifest.name, "digest": self.manifest.digest}
         return {
             "manifest": found,

@@ -103,3 +103,17 @@ def test_scale_of_a_view_in_another_order() -> None:
     assert turned == pytest.approx(_scale_by_definition(image.numpy(), 99.9), rel=1e-6)
     with pytest.raises(UsageError, match=r"percentile is 999"):
         intensity_scale(image, 999)
+
+
+def test_a_hole_is_filled_within_its_frame():
+    image = np.zeros((1, 3, 9, 9, 1), np.float32)
+    image[0, :, 2:7, 2:7] = 1
+    image[0, 1, 4, 4] = 0
+    image[0, 2, 4, 4:] = 0  # an open bay
+    mask = foreground_mask(image, spatial_dims=3)
+    assert mask.shape == image.shape
+    assert mask[0, 1, 4, 4, 0]
+    assert not mask[0, 2, 4, 4:, 0].any()
+    # One threshold for all frames: a dark frame is no foreground.
+    image[0, 0] *= 0.05
+    assert not foreground_mask(image, spatial_dims=3)[0, 0].any()

@@ -9,7 +9,6 @@ from monai.transforms import Lambdad
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from custom.arrays.intensity import intensity_scale
 from custom.degradations import AreaMean, SliceBySlice
 from custom.engines import ScanEvaluator, VolumePair
 from custom.errors import InputError
@@ -21,15 +20,6 @@ IN_PLANE = SliceBySlice(AreaMean(4, spatial_dims=2))
 class _Repeat(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         return image.repeat_interleave(4, -1).repeat_interleave(4, -2)
-
-
-def test_pair_is_scaled_by_the_low_resolution_image_alone() -> None:
-    hr = 500 * torch.rand(1, 1, 16, 20, 6)
-    lr, scaled = VolumePair(IN_PLANE)({"label": hr}, torch.device("cpu"))
-    means = hr.reshape(4, 4, 5, 4, 6).mean((1, 3))[None, None]
-    scale = intensity_scale(means)
-    torch.testing.assert_close(lr, means / scale)
-    torch.testing.assert_close(scaled, hr / scale)
 
 
 def _evaluator(scans: list[dict[str, Any]], **options: Any) -> ScanEvaluator:

@@ -1,4 +1,4 @@
-"""Pairs from degradations that take turns."""
+"""Pairs of patches, from degradations that take turns, and of whole scans."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from functools import partial
 import pytest
 import torch
 
-from custom.degradations import AreaMean, BicubicGaussian, Member, RandomFamily
-from custom.engines import FamilyPairs, PatchPairs
+from custom.arrays.intensity import intensity_scale
+from custom.degradations import AreaMean, BicubicGaussian, Member, RandomFamily, SliceBySlice
+from custom.engines import FamilyPairs, PatchPairs, VolumePair
 from custom.errors import UsageError
 
 CPU = torch.device("cpu")
@@ -87,3 +88,13 @@ def test_pairs_of_a_family_keep_the_middle_slice_as_target() -> None:
     patch = _cropped(hr, family.border[0])
     torch.testing.assert_close(label, patch[:, 1:2])
     torch.testing.assert_close(lr, AreaMean(2, 2)(patch))
+
+
+def test_scans_are_scaled_by_the_low_resolution_image_alone_all_frames_by_one_number() -> None:
+    hr = 500 * torch.rand(1, 3, 16, 20, 6)
+    hr[:, 1] *= 0.5
+    lr, scaled = VolumePair(SliceBySlice(AreaMean(4, spatial_dims=2)))({"label": hr}, CPU)
+    means = hr.reshape(3, 4, 4, 5, 4, 6).mean((2, 4))[None]
+    scale = intensity_scale(means)
+    torch.testing.assert_close(lr, means / scale)
+    torch.testing.assert_close(scaled, hr / scale)

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from skimage.data import astronaut
 from skimage.filters import gaussian
 
+from custom.arrays.slices import volume_to_slices
 from custom.errors import InputError
 from custom.metrics import LPIPS, find_lpips, image_metrics
 from custom.metrics.lpips import WEIGHTS_VARIABLE
@@ -110,3 +111,18 @@ def test_a_wrong_file_is_an_error_that_names_it(tmp_path, random_weights):
     save_file(state, lacking)
     with pytest.raises(InputError, match=r"lacking\.safetensors.*lin4\.model\.1\.weight"):
         LPIPS.from_file(lacking)
+
+
+def test_lpips_of_frames_is_the_mean_over_all_their_slices():
+    torch.manual_seed(0)
+    network = LPIPS()
+    for head in network.heads:
+        head.data.uniform_(0, 1)
+    pred, target = torch.rand(2, 1, 3, 33, 34, 2)
+    singles = [
+        network.of_images(pred[:, t : t + 1, ..., k], target[:, t : t + 1, ..., k]) for t in range(3) for k in range(2)
+    ]
+    assert len(set(singles)) == 6
+    assert network.of_images(pred, target) == pytest.approx(np.mean(singles), rel=1e-5)
+    slices = [volume_to_slices(image) for image in (pred, target)]
+    assert network.of_images(*slices) == pytest.approx(np.mean(singles), rel=1e-5)
