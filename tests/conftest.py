@@ -14,6 +14,8 @@ from forked_python import ForkedPython
 from hypothesis import HealthCheck, settings
 from tiny_scans import AFFINE, tiny_volume
 
+from custom.handlers.mlflow_store import MLflowStore
+
 ROOT = Path(__file__).resolve().parents[1]
 
 # Derandomised, so that a failure is the same on every machine; no deadline, because a laptop may be busy.
@@ -43,6 +45,14 @@ def forked_python(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkedPy
     python = ForkedPython(tmp_path_factory.mktemp("processes"))
     yield python
     python.close()
+
+
+@pytest.fixture(scope="session")
+def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database with MLflow's tables: making them takes seconds, copying them nothing."""
+    path = tmp_path_factory.mktemp("mlflow") / "mlruns.db"
+    MLflowStore(f"sqlite:///{path}", "template").close()
+    return path
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,9 +21,9 @@ from custom.weights.vgg import vgg_variable
 
 
 @pytest.fixture(scope="session")
-def tracking_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """One store for all commands of a test process: making one takes seconds."""
-    return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlruns.db"
+def tracking_uri(tmp_path_factory: pytest.TempPathFactory, mlflow_database: Path) -> str:
+    """One store for all commands of a test process."""
+    return f"sqlite:///{shutil.copy(mlflow_database, tmp_path_factory.mktemp('mlflow'))}"
 
 
 @pytest.fixture(scope="session")
@@ -89,11 +90,18 @@ def dataset(case: BundleCase, request: pytest.FixtureRequest) -> dict[str, str]:
     return found
 
 
+@pytest.fixture(scope="session")
+def trained_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for the output of one training of each bundle."""
+    return tmp_path_factory.mktemp("trained")
+
+
 @pytest.fixture
-def trained(command: Command, dataset: dict[str, str], case: BundleCase, tmp_path: Path) -> Path:
-    """The output folder of a short training."""
-    command("training", "train", output_dir=str(tmp_path / "out"), **dataset, **case.short)
-    return tmp_path / "out"
+def trained(command: Command, dataset: dict[str, str], case: BundleCase, trained_once: Path, tmp_path: Path) -> Path:
+    """The output folder of a short training: a copy that the test may change."""
+    if not (trained_once / case.name).exists():
+        command("training", "train", output_dir=str(trained_once / case.name), **dataset, **case.short)
+    return Path(shutil.copytree(trained_once / case.name, tmp_path / "out"))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What cardiac_mri_srresnet refuses beyond other bundles: cines with gaps, folders that do not pair, VGG, colours."""
+"""What cardiac_mri_srresnet refuses beyond other bundles: cines with gaps, VGG, colours."""
 
 from __future__ import annotations
 
@@ -83,20 +83,6 @@ def nothing_left(out: Path) -> bool:
 def test_folders_of_pairs_are_trained_on(run_bundle: Command, pairs: Path) -> None:
     train(run_bundle, pairs)
     assert (pairs.parent / "out" / "model.pt").is_file()
-
-
-@pytest.mark.parametrize("kind", ["no low resolution", "no high resolution", "other size", "other scale"])
-def test_folders_that_do_not_pair(run_bundle: Command, pairs: Path, kind: str) -> None:
-    high, low = (pairs / "train" / folder / "P0_1.png" for folder in ("bssfp", "bssfp_lowres"))
-    if kind == "no low resolution":
-        low.unlink()
-    elif kind == "no high resolution":
-        high.unlink()
-    else:
-        picture((6, 8) if kind == "other size" else (12, 14)).save(low)
-    said = refusal(1, train, run_bundle, pairs)
-    assert str(low if kind.startswith("no") else high) in said
-    assert nothing_left(pairs.parent / "out")
 
 
 def test_weights_of_vgg_that_do_not_fit(run_bundle: Command, pairs: Path, vgg_file: Path) -> None:

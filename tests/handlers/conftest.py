@@ -1,4 +1,4 @@
-"""Trainings of a second, and an MLflow database that is made once."""
+"""Trainings of a second."""
 
 from __future__ import annotations
 
@@ -14,17 +14,6 @@ from monai.engines import SupervisedEvaluator, SupervisedTrainer
 from monai.handlers import PeakSignalToNoiseRatio, ValidationHandler, from_engine
 
 TrainerFactory = Callable[..., SupervisedTrainer]
-
-
-@pytest.fixture(scope="session")
-def mlflow_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database with MLflow's tables: making them takes seconds, copying them nothing."""
-    from custom.handlers.mlflow_store import MLflowStore
-
-    path = tmp_path_factory.mktemp("mlflow") / "mlruns.db"
-    store = MLflowStore(f"sqlite:///{path}", "template")
-    store.close()
-    return path
 
 
 @pytest.fixture
