@@ -11,8 +11,7 @@ from custom.errors import InputError, MissingFileError, UsageError
 from custom.manifests.patterns import FoundFile, fill_fields, find_files
 from custom.manifests.schema import known_manifests, manifest_digest, manifest_folder, problem_list, read_manifest
 from custom.manifests.splits import SPLITS, expand_ranges, split_by_field, split_by_fractions, subjects_in_two_splits
-from custom.scans.dicom.headers import is_dicom
-from custom.scans.readers import check_header
+from custom.scans import ScanReference, check_header, find_scan
 
 __all__ = ["Manifest", "load_manifest", "sample_folder"]
 
@@ -90,11 +89,11 @@ def load_manifest(data_manifest: str | Path, dataset_dir: str | Path) -> Manifes
     split = _split(content["split"], files)
     items: dict[str, list[dict[str, Any]]] = {name: [] for name in SPLITS}
     problems = _subject_problems(content, split, files)
-    problems += _shared_files({subject: files.get(subject, []) for name in SPLITS for subject in split[name]})
+    owners: dict[tuple[int, int], FoundFile] = {}
     for name in SPLITS:
         for subject in split[name]:
             for found in files.get(subject, []):
-                item, wrong = _item(found, root, content)
+                item, wrong = _item(found, root, content, owners)
                 problems += wrong
                 items[name] += _slabs(item, content["split"], name)
     if problems:
@@ -192,34 +191,16 @@ def _subject_problems(
     return problems
 
 
-def _shared_files(files: dict[str, list[FoundFile]]) -> list[str]:
-    """List the files that belong to two subjects, be it under two names (links)."""
-    problems = []
-    owners: dict[tuple[int, int], tuple[str, Path]] = {}
-    for subject, theirs in files.items():
-        for file in (file for found in theirs for file in _scan_files(found.path)):
-            status = file.stat()
-            owner, first = owners.setdefault((status.st_dev, status.st_ino), (subject, file))
-            if owner != subject:
-                problems.append(
-                    f"{file}: the same file for two subjects, {owner} ({first}) and {subject}; leave it to one"
-                )
-    return problems
-
-
-def _scan_files(place: Path) -> list[Path]:
-    """Return a file; of a folder, the DICOM files in it and in its folders."""
-    if place.is_dir():
-        return [file for file in place.rglob("*") if file.is_file() and is_dicom(file)]
-    return [place] if place.is_file() else []
-
-
-def _item(found: FoundFile, root: Path, content: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def _item(
+    found: FoundFile, root: Path, content: dict[str, Any], owners: dict[tuple[int, int], FoundFile]
+) -> tuple[dict[str, Any], list[str]]:
     """Make the dictionary of one file, and list what is wrong with the file and its mask."""
     item: dict[str, Any] = {"label": str(found.path), "subject": found.subject}
+    problems = _scan_problems(found, root, owners)
     if "mask_pattern" in content:
-        item["mask"] = str(root / fill_fields(content["mask_pattern"], found.fields))
-    problems = []
+        mask = root / fill_fields(content["mask_pattern"], found.fields)
+        item["mask"] = str(mask)
+        problems += _unusable_files(mask, root) or _scan_and_problems(mask)[1]
     rule = content.get("frame_number")
     if rule is not None and rule["field"] in found.fields:
         number = found.fields[rule["field"]]
@@ -227,18 +208,49 @@ def _item(found: FoundFile, root: Path, content: dict[str, Any]) -> tuple[dict[s
             problems.append(f"{found.path}: {number!r} is not a frame number; frames are numbered from 1")
         else:
             item["slice"], item["phase"] = divmod(int(number) - 1, rule["phases"])
-    for key in ("label", "mask"):
-        if key not in item:
-            continue
-        place = Path(item[key])
-        unusable = _unusable_files(place, root.resolve())
-        problems += unusable
-        if not unusable:
-            try:
-                check_header(place)
-            except InputError as err:
-                problems.append(str(err))
     return item, problems
+
+
+def _scan_problems(found: FoundFile, root: Path, owners: dict[tuple[int, int], FoundFile]) -> list[str]:
+    """List what is wrong with a scan: files that cannot be used, and files that are read for another scan already.
+
+    Args:
+        found: the file, or the folder of a DICOM stack. A file of a DICOM series stands for the whole series.
+        root: the folder of the data.
+        owners: for each file so far, by device and inode, the scan it is read for; the files of this one are added.
+    """
+    problems = _unusable_files(found.path, root)
+    if problems:
+        return problems
+    if found.path.is_file() and _inode(found.path) in owners:
+        files: Sequence[Path] = [found.path]
+    else:
+        scan, problems = _scan_and_problems(found.path)
+        files = () if scan is None else scan.stack.files if scan.stack else [scan.path]
+    for file in files:
+        owner = owners.setdefault(_inode(file), found)
+        if owner is not found:
+            problems.append(
+                f"{file}: is read twice, for {owner.subject} as {owner.path} and for {found.subject}; leave it to one "
+                "(the pattern of a DICOM series names its folder and ends in /)"
+            )
+    return problems
+
+
+def _scan_and_problems(place: Path) -> tuple[ScanReference | None, list[str]]:
+    """Find the scan of a file or folder, and check its header."""
+    try:
+        scan = find_scan(place)
+        check_header(scan)
+    except InputError as err:
+        return None, [str(err)]
+    return scan, []
+
+
+def _inode(file: Path) -> tuple[int, int]:
+    """Return what two names (links) of one file share."""
+    status = file.stat()
+    return status.st_dev, status.st_ino
 
 
 def _unusable_files(place: Path, root: Path) -> list[str]:
@@ -247,7 +259,7 @@ def _unusable_files(place: Path, root: Path) -> list[str]:
     for file in [place, *(place.rglob("*") if place.is_dir() else ())]:
         if not file.exists():
             continue  # reading the header says what is missing
-        if not file.resolve().is_relative_to(root):
+        if not file.resolve().is_relative_to(root.resolve()):
             problems.append(f"{file}: a link that leads out of dataset_dir, to {file.resolve()}; copy it instead")
         elif not file.is_file() and not file.is_dir():
             problems.append(f"{file}: a pipe, a socket or a device, where a file is needed; remove it")

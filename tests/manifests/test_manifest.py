@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dicom_files import Layout, write_classic
 from hypothesis import given
 from hypothesis import strategies as st
 from manifest_files import GOOD, save_manifest, save_pictures, splits_of_subjects
@@ -37,21 +38,37 @@ def test_frame_numbers_have_to_be_numbers(tmp_path: Path) -> None:
         load_manifest(path, folder)
 
 
-def test_folder_of_a_stack_is_one_item(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Path] = []
-    monkeypatch.setattr("custom.manifests.manifest.check_header", seen.append)
+def test_folder_of_a_stack_is_one_item(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     for subject in "abcd":
-        save_pictures(folder / "dicom" / subject / "1.jpg", folder / "dicom" / subject / "2.jpg")
+        write_classic(folder / "dicom" / subject)
     content = copy.deepcopy(GOOD) | {"kind": "cine", "patterns": ["dicom/{subject}/"]}
     path = save_manifest(tmp_path, content)
     manifest = load_manifest(path, folder)
     assert [item["label"] for item in manifest.items("train")] == [str(folder / "dicom" / s) for s in "ab"]
-    assert seen == [folder / "dicom" / subject for subject in "abcd"]
     save_pictures(tmp_path / "outside.jpg")
     (folder / "dicom" / "b" / "3.jpg").symlink_to(tmp_path / "outside.jpg")
     with pytest.raises(InputError, match=r"3.jpg: a link that leads out of dataset_dir, to .*outside.jpg"):
         load_manifest(path, folder)
+
+
+def test_a_file_of_a_series_stands_for_all_of_it(tmp_path: Path) -> None:
+    """One file of a DICOM series has the whole series read, so two files are one scan twice."""
+    layout = Layout(shape=(5, 7, 2))
+    for subject in "abcd":
+        write_classic(tmp_path / "data" / subject, layout)
+    content = copy.deepcopy(GOOD) | {"patterns": ["{subject}/{image}.dcm"]}
+    path = save_manifest(tmp_path, content)
+    with pytest.raises(
+        InputError,
+        match=r"4 problems\n.*a/.*: is read twice, for a as .*and for a; leave.*\(the pattern of a DICOM series",
+    ):
+        load_manifest(path, tmp_path / "data")
+    names = sorted(file.stem for file in write_classic(tmp_path / "flat", layout))
+    content["patterns"] = ["{subject}.dcm"]
+    content["split"] |= {"train": names[:1], "validation": [], "test": names[1:]}
+    with pytest.raises(InputError, match=rf"is read twice, for {names[0]} as .* and for {names[1]}; leave"):
+        load_manifest(save_manifest(tmp_path, content), tmp_path / "flat")
 
 
 # --- names, digests, splits

@@ -85,11 +85,11 @@ def test_link_inside_is_followed_but_one_file_has_one_subject(tmp_path: Path, da
     load_manifest(save_manifest(tmp_path, GOOD), data)
     (data / "c.nii").unlink()
     (data / "c.nii").symlink_to(data / "store" / "d.nii")
-    with pytest.raises(InputError, match=r"d\.nii: the same file for two subjects, c \(.*c\.nii\) and d; leave"):
+    with pytest.raises(InputError, match=r"d\.nii: is read twice, for c as .*c\.nii and for d; leave"):
         load_manifest(save_manifest(tmp_path, GOOD), data)
     (data / "c.nii").unlink()
     (data / "c.nii").hardlink_to(data / "store" / "d.nii")
-    with pytest.raises(InputError, match=r"d\.nii: the same file for two subjects, c"):
+    with pytest.raises(InputError, match=r"d\.nii: is read twice, for c"):
         load_manifest(save_manifest(tmp_path, GOOD), data)
 
 
@@ -97,7 +97,7 @@ def test_one_name_that_two_patterns_read_as_two_subjects(tmp_path: Path) -> None
     save_nifti(tmp_path / "a_b.nii")
     content = copy.deepcopy(GOOD) | {"patterns": ["{subject}_{x}.nii", "{x}_{subject}.nii"]}
     content["split"] |= {"train": ["a"], "validation": [], "test": ["b"]}
-    with pytest.raises(InputError, match=r"a_b\.nii: the same file for two subjects, a .* and b"):
+    with pytest.raises(InputError, match=r"a_b\.nii: is read twice, for a as .* and for b"):
         load_manifest(save_manifest(tmp_path, content), tmp_path)
 
 

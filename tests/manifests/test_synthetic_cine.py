@@ -113,10 +113,7 @@ def test_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monkey
         synthetic_cine_folder(tmp_path / "file" / "below")
 
 
-def test_manifest_of_the_sample_splits_by_subject(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick: list[int]
-) -> None:
-    monkeypatch.setattr("custom.manifests.manifest.check_header", lambda path: None)
+def test_manifest_of_the_sample_splits_by_subject(tmp_path: Path, quick: list[int]) -> None:
     manifest = load_manifest("sample_cardiac_cine", synthetic_cine_folder(tmp_path))
     assert manifest.content["sample"]
     assert [len(manifest.items(name)) for name in SPLITS] == [3, 1, 2]
