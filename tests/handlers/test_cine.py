@@ -12,37 +12,20 @@ import pytest
 import torch
 from monai.data import Dataset, MetaTensor
 from PIL import Image
+from tiny_cine import cine, frame
 from torch.utils.data import DataLoader
 
 from custom.degradations import UPSAMPLING_METHODS, AreaMean, SliceBySlice
 from custom.engines import ScanEvaluator
 from custom.errors import UsageError
-from custom.evaluation.cine_summary import cine_rows, summarise_cine
-from custom.evaluation.m_mode import Line, line_through, m_mode_picture
 from custom.handlers.cine import CineTable
 from custom.handlers.comparison import ComparisonTable
 from custom.handlers.m_mode import MMode
-from custom.metrics import ejection
 from custom.scans import ScanHeader, ScanReference
 
 PICTURE = ScanHeader(source=ScanReference(Path("a.png"), "picture", "a", Path()))
-RADII = (16.0, 12.0, 8.0, 12.0)
 METHODS = (*UPSAMPLING_METHODS, "model", "truth")
 HALF = SliceBySlice(AreaMean(2, spatial_dims=2))
-
-
-def frame(radius, size=64, centre=(32.0, 34.0)):
-    """Blood in a wall of constant area in dark lung, with soft edges."""
-    rows, columns = np.indices((size, size), dtype=float)
-    distance = np.hypot(rows - centre[0], columns - centre[1])
-    outer = math.sqrt(radius**2 + 22.0**2 - 16.0**2)
-    wall = np.clip(outer - distance, 0, 1) * 0.25
-    return torch.from_numpy(0.02 + wall + np.clip(radius - distance, 0, 1) * 0.55).float()
-
-
-def cine(radii=RADII, slices=3):
-    """(frames, rows, columns, slices), each slice with a smaller heart."""
-    return torch.stack([torch.stack([frame(r * (1 - 0.1 * k)) for r in radii]) for k in range(slices)], dim=-1)
 
 
 class Scaled(torch.nn.Module):
@@ -165,16 +148,6 @@ def test_scans_without_frames_have_no_table(tmp_path, caplog):
     assert "no scan has frames" in caplog.text
 
 
-def test_a_scan_that_came_twice_counts_once_and_two_scans_of_a_subject_both():
-    row = {"subject": "a", "slice": 0, "method": "truth", "frames": 2, "unit": "mm2", "flicker": 0.0}
-    rows = cine_rows(
-        [row | {"key": key, "areas": areas} for key, areas in (("1", [8.0, 2.0]), ("1", [8.0, 2.0]), ("2", [4.0, 1.0]))]
-    )
-    assert [r["change"] for r in rows] == [0.75, 0.75]
-    assert summarise_cine(rows)["slices"] == 2
-    assert rows[0]["change"] == ejection([8.0, 2.0])
-
-
 def test_a_table_needs_a_comparison_before_it(tmp_path):
     item = {"label": cine(), "pred": cine()}
     engine = SimpleNamespace(state=SimpleNamespace(output=[item], batch=[{"subject": "a"}]))
@@ -195,37 +168,6 @@ def test_every_compared_network_is_in_the_cines_table_and_picture(tmp_path):
 
 
 # --- M-mode
-
-
-def test_a_line_over_time_is_what_lies_on_it():
-    frames = torch.arange(2 * 5 * 7).reshape(2, 5, 7).float()
-    assert np.array_equal(Line(0, 3, 1, 4).over_time(frames), frames[:, 1:4, 3].T)
-    assert np.array_equal(Line(1, 2, 0, 7).over_time(frames), frames[:, 2].T)
-
-
-def test_an_edge_that_moves_as_a_sine_is_drawn_as_one():
-    """The wall's place in the M-mode, half way up, against the radius it was made with."""
-    radii = [12 + 3 * math.sin(2 * math.pi * t / 16) for t in range(16)]
-    frames = torch.stack([frame(radius) for radius in radii])
-    line = line_through(frames)
-    centre = (32.0, 34.0)
-    assert line.position == pytest.approx(centre[1 - line.axis], abs=1)
-    signal = line.over_time(frames)
-    level = 0.02 + 0.25 + 0.55 / 2
-    for t, radius in enumerate(radii):
-        above = np.flatnonzero(signal[:, t] > level)
-        low, high = above[0], above[-1]
-        before = (level - signal[low - 1, t]) / (signal[low, t] - signal[low - 1, t])
-        after = (signal[high, t] - level) / (signal[high, t] - signal[high + 1, t])
-        assert (high + after) - (low - 1 + before) == pytest.approx(2 * (radius - 0.5), abs=0.3)
-
-
-def test_the_line_runs_where_more_moves():
-    still = torch.zeros(4, 40, 40)
-    for t in range(4):
-        still[t, 10 : 20 + 3 * t, 18:22] = 1.0
-    assert line_through(still).axis == 0
-    assert line_through(still.mT).axis == 1
 
 
 def test_the_handler_draws_the_first_cine_of_each_subject(tmp_path):
@@ -249,12 +191,3 @@ def test_the_slices_are_those_along_the_axis_of_the_degradation(tmp_path):
     assert np.abs(pictures[0] - pictures[1]).max() <= 1
     # Voxels of 1.5 x 2 x 8 mm: pixels of 1.5 x 2 in slices along the last axis, of 2 x 8 along the first.
     np.testing.assert_allclose(areas[1], np.multiply(areas[0], 16 / 3))
-
-
-def test_the_picture_shows_the_truth_first_and_the_errors(tmp_path):
-    frames = torch.stack([frame(radius) for radius in RADII])
-    same = m_mode_picture(tmp_path / "same.png", {"truth": frames, "model": frames}, "a")
-    wrong = m_mode_picture(tmp_path / "wrong.png", {"truth": frames, "model": frames + 0.3}, "a")
-    first, second = (np.asarray(Image.open(path).convert("L")).astype(float) for path in (same, wrong))
-    half = first.shape[0] // 2
-    assert second[half:].mean() > first[half:].mean() + 5

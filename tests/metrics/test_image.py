@@ -149,15 +149,6 @@ def test_pieces_do_not_show(shape, monkeypatch):
     assert [f(pred, target, m) for f in (ssim, hfen) for m in (None, mask)] == pytest.approx(whole, rel=1e-6)
 
 
-@given(st.lists(st.integers(1, 9), min_size=3, max_size=4), st.integers(1, 300))
-def test_pieces_cover_once(sizes, max_voxels):
-    shape = (sizes[0], 1, *sizes[1:])
-    seen = np.zeros(shape, int)
-    for items, rows in pieces(shape, max_voxels):
-        seen[items, :, rows] += 1
-    assert (seen == 1).all()
-
-
 def test_what_lies_far_outside_a_mask_does_not_matter():
     pred, target = pair((2, 1, 48, 48))
     mask = torch.zeros(pred.shape)
