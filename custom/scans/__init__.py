@@ -6,20 +6,18 @@ from custom.scans.inputs import ScanDataset
 from custom.scans.readers import check_header, read_scan
 from custom.scans.reference import ScanReference
 from custom.scans.result_names import ResultOptions, result_path, result_paths
-from custom.scans.scan import Scan, ScanHeader, check_scan
+from custom.scans.scan import ScanHeader
 from custom.scans.writers import check_output_dir, write_result, write_scan
 
 __all__ = [
     "Provenance",
     "ResultOptions",
-    "Scan",
     "ScanDataset",
     "ScanHeader",
     "ScanReference",
     "bundle_provenance",
     "check_header",
     "check_output_dir",
-    "check_scan",
     "find_scan",
     "list_scans",
     "read_scan",

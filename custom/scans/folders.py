@@ -1,4 +1,4 @@
-"""What folders hold."""
+"""Listing folders."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["entries_in", "folders_in"]
 
 
 def entries_in(folder: Path) -> list[Path]:
-    """Return what a folder holds, sorted, without what is hidden.
+    """Return the files and folders in a folder, sorted by name, without hidden ones.
 
     Raises:
-        InputError: where it cannot be listed.
+        InputError: for a folder that cannot be listed.
     """
     try:
         return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
@@ -26,7 +26,7 @@ def folders_in(folder: Path) -> Iterator[Path]:
     """Yield a folder and all folders in it, sorted, without hidden ones and links.
 
     Raises:
-        InputError: where one cannot be listed.
+        InputError: for a folder that cannot be listed.
     """
     yield folder
     for entry in entries_in(folder):

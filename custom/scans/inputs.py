@@ -13,7 +13,7 @@ __all__ = ["ScanDataset"]
 
 
 class ScanDataset(Dataset[Mapping[Hashable, Any]]):
-    """Scans one by one; one that cannot be read is an item {"error": message} and does not stop the others.
+    """Scans, read one by one; the item of a scan that cannot be read is {"error": message}, and the others go on.
 
     Args:
         data: items for the transform.

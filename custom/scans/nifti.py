@@ -1,4 +1,4 @@
-"""NIfTI files through nibabel: reading with every doubt said, writing with sform and qform alike."""
+"""NIfTI files through nibabel: what is doubtful in a header is logged, and sform and qform are written alike."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ _LARGEST_GZIP_RATIO = 1032
 _GZIP_LEVEL = 1
 # Corners of the field of view that differ by less than this (mm) are the same place.
 _SAME_PLACE_MM = 0.01
-# A qform that is off by more of a voxel than this at the corners of the field of view is not the affine's.
+# A qform that moves a corner of the field of view by more than this part of a voxel does not hold the affine.
 _LARGEST_QFORM_ERROR_VOXELS = 0.05
 # Sizes of axes are 16-bit integers.
 _LONGEST_AXIS = 2**15 - 1
 _QUATERNION = ("quatern_b", "quatern_c", "quatern_d")
 _MILLISECONDS = {"sec": 1000.0, "msec": 1.0, "usec": 0.001}
-# A NIfTI header has one step for all frames; times further than this part of a step from it are worth a word.
+# A NIfTI header has one step for all frames; times that differ from it by more than this part of a step are logged.
 _LARGEST_UNEVENNESS = 0.05
 
 
@@ -55,11 +55,11 @@ def read_nifti(path: Path) -> Scan:
 
     A fourth axis is one of frames; a single one is dropped. Their axis is "time" where the header has a unit of time.
 
-    The sform wins where both forms are set and differ; where none is set, nibabel's own guess from the voxel sizes is
-    taken. Both are said as warnings.
+    Where both sform and qform are set and differ, the sform is used; where none is set, nibabel's guess from the voxel
+    sizes is used. A warning is logged in both cases.
 
     Raises:
-        InputError: for whatever keeps the file from being read, complex and colour types among it.
+        InputError: for a file that cannot be read, and for voxels that are complex numbers or colours.
     """
     with _refusing(path):
         image = _open(path)
@@ -131,7 +131,7 @@ def write_nifti(array: np.ndarray, affine: np.ndarray, header: ScanHeader, path:
 
 @contextmanager
 def _refusing(path: Path) -> Iterator[None]:
-    """Turn whatever a parser raises into one `InputError` that names the file."""
+    """Turn any error of a parser into one `InputError` that names the file."""
     try:
         yield
     except InputError:

@@ -39,7 +39,7 @@ def read_picture(path: Path) -> Scan:
     """Read a PNG or JPEG file as grey values (rows, columns), 0..255 or 0..65535, in float32.
 
     Colour pictures with three equal channels are grey; others become luminance (ITU-R BT.601), with a warning.
-    A picture knows no place and no spacing: the affine is the identity.
+    A picture has no position and no spacing, so its affine is the identity.
 
     Raises:
         InputError: for a file that is not a whole PNG or JPEG picture.

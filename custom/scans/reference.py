@@ -1,4 +1,4 @@
-"""A scan that was found, as everything after that is told of it."""
+"""What is known of a scan that was found."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["ScanReference"]
 
 @dataclass(frozen=True)
 class ScanReference:
-    """A scan in a file or folder: what reading it and naming its result need, so that nobody has to look for it again.
+    """A scan in a file or folder: all that reading it and naming its result need, without looking for it again.
 
     `list_scans` and `find_scan` make references.
 

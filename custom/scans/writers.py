@@ -134,11 +134,11 @@ def write_scan(
 
 
 def check_output_dir(path: str | os.PathLike[str], overwrite: bool = False, patterns: Sequence[str] = ()) -> Path:
-    """Make the folder of the results and see that it can be written to and holds none yet.
+    """Make the folder of the results, and check that it can be written to and holds no results yet.
 
     Args:
         path: the folder; made, with those above it, where it is not there.
-        overwrite: take a folder that holds results.
+        overwrite: accept a folder that holds results.
         patterns: what counts as a result, as glob patterns such as "*_sr.nii.gz" or "metrics.csv".
 
     Returns:
@@ -197,11 +197,10 @@ def _spatial_first(array: torch.Tensor | np.ndarray, header: ScanHeader, target:
 
 def _to_dtype(array: np.ndarray, dtype: str, slope: float = 1.0, intercept: float = 0.0) -> np.ndarray:
     """Bring values to the stored type; integers are rounded and clipped, never wrapped."""
-    kind = np.dtype(dtype)
-    if not np.issubdtype(kind, np.integer):
-        return array.astype(kind)
-    limits = np.iinfo(kind)
-    stored = np.empty(array.shape, dtype=kind)
+    if not np.issubdtype(np.dtype(dtype), np.integer):
+        return array.astype(dtype)
+    limits = np.iinfo(dtype)
+    stored = np.empty(array.shape, dtype=dtype)
     for index, part in enumerate(array):  # float64 for one slice at a time, not for the whole volume
         values = np.rint((part.astype(np.float64) - intercept) / slope)
         stored[index] = np.clip(values, limits.min, limits.max)

@@ -1,4 +1,4 @@
-"""What the transforms ask of a tensor that may or may not carry metadata."""
+"""Affine, metadata and scan header of a tensor that may or may not carry them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from custom.scans.scan import ScanHeader
 
 __all__ = ["affine_of", "header_of", "meta_of", "name_of", "with_affine", "without_meta"]
 
-# They describe the file that was read and not the array at hand, and MONAI's writers would believe them.
+# They describe the array in the file and not the one at hand, and MONAI's writers would rely on them.
 _STALE = ("affine", "original_affine", "spatial_shape")
 
 
@@ -25,7 +25,7 @@ def affine_of(tensor: torch.Tensor) -> np.ndarray:
 
 
 def meta_of(tensor: torch.Tensor) -> dict[str, Any]:
-    """Return what is known of the source of a tensor, without what is no longer true of the array."""
+    """Return the metadata of a tensor without the entries that only held for the array in the file."""
     if not isinstance(tensor, MetaTensor):
         return {}
     return {key: value for key, value in tensor.meta.items() if key not in _STALE}
@@ -48,6 +48,6 @@ def without_meta(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def with_affine(tensor: torch.Tensor, affine: np.ndarray, meta: dict[str, Any]) -> MetaTensor:
-    """Give a tensor an affine and metadata; recorded operations are forgotten, since they belong to another grid."""
+    """Give a tensor an affine and metadata; its recorded operations are dropped, since they belong to another grid."""
     kept = {key: value for key, value in meta.items() if key not in _STALE}
     return MetaTensor(without_meta(tensor), affine=torch.from_numpy(np.asarray(affine, dtype=np.float64)), meta=kept)

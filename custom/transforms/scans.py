@@ -9,7 +9,6 @@ import torch
 from monai.config import KeysCollection
 from monai.data import MetaTensor
 from monai.transforms import MapTransform
-from monai.utils import ensure_tuple
 
 from custom.arrays.geometry import affine_distance, slab_bounds
 from custom.errors import InputError
@@ -21,7 +20,7 @@ from custom.transforms.meta import affine_of, header_of, meta_of, name_of, with_
 
 __all__ = ["CropSlabd", "LoadScand", "SaveScand"]
 
-# A mask whose corners are further than this part of a voxel from the scan's belongs to another scan.
+# A mask whose corners are further from those of the scan than this part of a voxel belongs to another scan.
 _LARGEST_MASK_SHIFT_VOXELS = 0.05
 
 
@@ -29,17 +28,10 @@ class LoadScand(MapTransform):
     """Read scans with `read_scan`: paths and references become MetaTensors (frames, *spatial), float32.
 
     Args:
-        keys: keys of the scans.
-        mask_keys: those of `keys` that are masks: they may hold one value only, and have to lie on the grid of the
-            first key, with one frame or as many as it.
+        keys: keys of the scans. The one under "mask" may hold one value only, and has to lie on the grid of the first
+            key, with one frame or as many as that.
         allow_missing_keys: pass over keys that an item lacks.
     """
-
-    def __init__(
-        self, keys: KeysCollection, mask_keys: KeysCollection = ("mask",), allow_missing_keys: bool = False
-    ) -> None:
-        super().__init__(keys, allow_missing_keys)
-        self.mask_keys = ensure_tuple(mask_keys)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Read every key.
@@ -48,29 +40,25 @@ class LoadScand(MapTransform):
             InputError: naming the file, what is wrong and what to do.
         """
         result = dict(data)
-        reference: MetaTensor | None = None
+        first: MetaTensor | None = None
         for key in self.key_iterator(result):
-            is_mask = key in self.mask_keys
-            scan = read_scan(result[key], allow_constant=is_mask)
-            if is_mask and reference is not None:
-                _check_same_grid(scan, reference)
-            reference = scan if reference is None else reference
+            scan = read_scan(result[key], allow_constant=key == "mask")
+            if key == "mask" and first is not None:
+                _check_same_grid(scan, first)
+            first = scan if first is None else first
             result[key] = scan
         return result
 
 
 class CropSlabd(MapTransform):
-    """Cut the slab of a sample's split out of its volume, and move the affine along; items without a slab pass.
+    """Cut the slab that an item names out of its volume, and move the affine along; items without a slab pass.
+
+    Under "slab" an item has {"axis", "start", "stop"}: a spatial axis, and fractions of it.
 
     Args:
-        keys: keys of tensors (C, *spatial).
-        slab_key: key of {"axis", "start", "stop"}: a spatial axis, and fractions of it.
+        keys: keys of tensors (frames, *spatial).
         allow_missing_keys: pass over keys that an item lacks.
     """
-
-    def __init__(self, keys: KeysCollection, slab_key: str = "slab", allow_missing_keys: bool = False) -> None:
-        super().__init__(keys, allow_missing_keys)
-        self.slab_key = slab_key
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Cut every key.
@@ -79,7 +67,7 @@ class CropSlabd(MapTransform):
             InputError: for a slab that holds no slice.
         """
         result = dict(data)
-        slab = result.get(self.slab_key)
+        slab = result.get("slab")
         if slab is None:
             return result
         axis = int(slab["axis"])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from monai.data import MetaTensor, decollate_batch, list_data_collate
+from monai.data import MetaTensor
 
 from custom.arrays.intensity import intensity_scale
 from custom.errors import InputError
@@ -35,28 +35,11 @@ def test_values_above_the_percentile_are_not_clipped() -> None:
     assert float(ScaleIntensityByPercentiled("image")({"image": image})["image"].max()) > 5.0
 
 
-def test_one_scale_for_several_keys() -> None:
-    result = ScaleIntensityByPercentiled(["label", "image"], scale_from="image")(
-        {"image": _image(), "label": 3 * _image()}
-    )
-    torch.testing.assert_close(result["label"], 3 * result["image"])
-    assert result["label_scale"] == result["image_scale"]
-
-
-def test_percentile_is_an_option() -> None:
-    scales = [
-        ScaleIntensityByPercentiled("image", percentile=p)({"image": _image()})["image_scale"] for p in (50, 99.9)
-    ]
-    assert scales[0] < 0.7 * scales[1]
-
-
-def test_restoring_gives_the_units_back_after_a_batch() -> None:
-    scaled = [ScaleIntensityByPercentiled("image")({"image": factor * _image()}) for factor in (1.0, 250.0)]
-    batch = list_data_collate(scaled)
-    batch["pred"] = batch["image"] * 1.0
-    restored = [RestoreIntensityd("pred", scale_from="image")(item) for item in decollate_batch(batch)]
-    torch.testing.assert_close(restored[0]["pred"], _image())
-    torch.testing.assert_close(restored[1]["pred"], 250.0 * _image())
+@pytest.mark.parametrize("factor", [1.0, 250.0])
+def test_restoring_gives_the_units_back(factor: float) -> None:
+    item = ScaleIntensityByPercentiled("image")({"image": factor * _image()})
+    restored = RestoreIntensityd("pred", scale_from="image")(item | {"pred": item["image"] * 1.0})
+    torch.testing.assert_close(restored["pred"], factor * _image())
 
 
 def test_image_without_scale_is_named() -> None:
@@ -68,7 +51,7 @@ def test_image_without_scale_is_named() -> None:
 def test_restoring_in_place_spares_the_copy_but_no_neighbour() -> None:
     image, pred = torch.rand(1, 3, 4), torch.rand(1, 3, 4)
     expected = 5.0 * pred
-    restore = RestoreIntensityd("pred", in_place=True)
+    restore = RestoreIntensityd("pred")
     restored = restore({"image": image, "pred": pred, "image_scale": 5.0})["pred"]
     assert restored.data_ptr() == pred.data_ptr()
     torch.testing.assert_close(restored, expected)
@@ -77,7 +60,3 @@ def test_restoring_in_place_spares_the_copy_but_no_neighbour() -> None:
     restored = restore({"image": image, "pred": image[:, 1:], "image_scale": 5.0})["pred"]
     torch.testing.assert_close(restored, 5.0 * before[:, 1:])
     assert torch.equal(image, before)
-    pred = torch.rand(1, 3, 4)
-    kept = pred.clone()
-    RestoreIntensityd("pred")({"image": image, "pred": pred, "image_scale": 5.0})
-    assert torch.equal(pred, kept)

@@ -1,4 +1,4 @@
-"""Frames in order: sorted along the normal, checked for gaps, and placed by one affine."""
+"""Frames in order: sorted along the normal of the slices, checked for gaps, and located by one affine."""
 
 from __future__ import annotations
 
@@ -35,17 +35,16 @@ _TILT_DEGREES = 0.1
 _LARGEST_TILT_DEGREES = 45.0
 
 
-def arrange(files: Sequence[ImageFile], name: str = "", numbers: Set[float] = frozenset()) -> DicomStack:
+def arrange(files: Sequence[ImageFile], numbers: Set[float] = frozenset()) -> DicomStack:
     """Put the frames of one series and kind of image in order.
 
     Args:
-        files: headers without problem: one multi-frame file, or classic files of one series.
-        name: what the stack is called.
-        numbers: InstanceNumbers of all that there is of the series, other kinds of image too.
+        files: headers without a problem: one multi-frame file, or the classic files of one series.
+        numbers: InstanceNumbers of all images of the series, other kinds of image included.
 
     Raises:
-        InputError: for frames that make up no even stack: sizes or orientations that differ, slices that are missing
-            or unevenly spaced, slices that lack a phase.
+        InputError: for frames that do not make one evenly spaced stack: sizes or orientations differ, slices are
+            missing or unevenly spaced, or a slice lacks a frame that others have.
     """
     first = files[0]
     for what, those in (
@@ -60,7 +59,7 @@ def arrange(files: Sequence[ImageFile], name: str = "", numbers: Set[float] = fr
         frames, notes = one_kind(frames, first.path)
     row, column, normal = _axes(frames)
     spacing = _pixel_spacing(frames)
-    slices = _places(frames, normal)
+    slices = _slices(frames, normal)
     ordered, axis, values = order_frames(slices)
     if axis == "time" and all("trigger_time" in frame.labels for frame in frames):
         _note_missing_phases(values, frames, notes)
@@ -78,8 +77,6 @@ def arrange(files: Sequence[ImageFile], name: str = "", numbers: Set[float] = fr
         frames=ordered,
         enhanced=first.enhanced,
         series_uid=first.series_uid,
-        series_number=first.series_number,
-        series_description=first.series_description,
         rows=first.rows,
         columns=first.columns,
         affine=affine,
@@ -88,7 +85,6 @@ def arrange(files: Sequence[ImageFile], name: str = "", numbers: Set[float] = fr
         slice_thickness=thickness,
         photometric=first.photometric,
         stored_dtype=first.stored_dtype,
-        name=name,
         notes=tuple(notes),
     )
 
@@ -131,7 +127,7 @@ def _axes(frames: list[Frame]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     if len(groups) > 1:
         words = "; ".join(_some([_label(frame) for frame in group]) for group in groups[:4])
         raise InputError(
-            f"{_place(frames)}: the images of one series have {len(groups)} different orientations: "
+            f"{_named_path(frames)}: the images of one series have {len(groups)} different orientations: "
             f"{words}; put those of one orientation in a folder of their own"
         )
     row, column = np.median(cosines, axis=0).reshape(2, 3)
@@ -140,8 +136,8 @@ def _axes(frames: list[Frame]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return row, column, normal / np.linalg.norm(normal)
 
 
-def _place(frames: Sequence[Frame]) -> Path:
-    """Return what a message about several frames names: their file, the folder of their files, or that above."""
+def _named_path(frames: Sequence[Frame]) -> Path:
+    """Return what a message about frames names: their file, the folder of their files, or the folder above these."""
     files = {frame.path for frame in frames}
     if len(files) == 1:
         return frames[0].path
@@ -165,8 +161,8 @@ def _pixel_spacing(frames: list[Frame]) -> tuple[float, float]:
     return float(middle[0]), float(middle[1])
 
 
-def _places(frames: list[Frame], normal: np.ndarray) -> list[list[Frame]]:
-    """Sort frames along the normal, and put those at one place together."""
+def _slices(frames: list[Frame], normal: np.ndarray) -> list[list[Frame]]:
+    """Group frames by their position along the normal, in ascending order: one group for each slice."""
     heights = np.array([np.dot(frame.position, normal) for frame in frames])
     sizes = [size for frame in frames for size in (frame.slice_thickness, frame.spacing_between_slices) if size > 0]
     tolerance = min(_SAME_PLACE_MM, _SAME_PLACE * min(sizes)) if sizes else _SAME_PLACE_UNKNOWN_MM
@@ -176,7 +172,7 @@ def _places(frames: list[Frame], normal: np.ndarray) -> list[list[Frame]]:
     for index in order:
         if heights[index] - last > tolerance:
             slices.append([])
-            # From the first of a place, so that small steps never chain up to a slice.
+            # Measured from the first frame of a slice, so that small steps do not add up.
             last = heights[index]
         slices[-1].append(frames[index])
     for group in slices:
@@ -184,7 +180,7 @@ def _places(frames: list[Frame], normal: np.ndarray) -> list[list[Frame]]:
         # The tolerance along the normal, twice for rounding in each of two positions.
         if apart > 2 * tolerance:
             raise InputError(
-                f"{_place(group)}: {_label(group[0])} and {len(group) - 1} other images lie in one plane but up "
+                f"{_named_path(group)}: {_label(group[0])} and {len(group) - 1} other images lie in one plane but up "
                 f"to {apart:.3g} mm apart within it; put them in folders of their own"
             )
     return slices
@@ -195,7 +191,7 @@ def _position(group: list[Frame]) -> np.ndarray:
 
 
 def _note_missing_phases(times: Sequence[float], frames: Sequence[Frame], notes: list[str]) -> None:
-    """Note where even phases of a cine are further apart, in all slices: an export may have lost them."""
+    """Note gaps between the phases of a cine that are multiples of the usual gap: an export may have lost phases."""
     gaps = np.diff(times)
     if len(gaps) < _FEWEST_GAPS:
         return
@@ -206,13 +202,13 @@ def _note_missing_phases(times: Sequence[float], frames: Sequence[Frame], notes:
     if mostly_single and multiples.max() > 1 and np.abs(gaps / usual - multiples).max() < _NEAR_MULTIPLE:
         words = [f"after {time:.4g} ms" for time, multiple in zip(times, multiples, strict=False) if multiple > 1]
         notes.append(
-            f"{_place(frames)}: phases are {usual:.4g} ms apart, but {int((multiples - 1).sum())} seem to be missing, "
-            f"{', '.join(words[:5])}; the trigger times are used as they are"
+            f"{_named_path(frames)}: phases are {usual:.4g} ms apart, but {int((multiples - 1).sum())} seem to be "
+            f"missing, {', '.join(words[:5])}; the trigger times are used as they are"
         )
 
 
 def _step(slices: list[list[Frame]], normal: np.ndarray, thickness: float, notes: list[str]) -> np.ndarray:
-    """Return the vector from one slice to the next, LPS mm, and add what is odd about it to the notes.
+    """Return the vector from one slice to the next, LPS mm; oddities are added to the notes.
 
     Raises:
         InputError: where the slices are not evenly spaced on one line.
@@ -238,13 +234,13 @@ def _step(slices: list[list[Frame]], normal: np.ndarray, thickness: float, notes
     if shift > 2 * allowed or tilt > _LARGEST_TILT_DEGREES:
         worst = slices[int(np.linalg.norm(off, axis=1).argmax())][0]
         raise InputError(
-            f"{_place(firsts)}: the slices do not lie behind each other: {_label(worst)} is {shift:.3g} mm beside "
+            f"{_named_path(firsts)}: the slices do not lie behind each other: {_label(worst)} is {shift:.3g} mm beside "
             f"the line from the first to the last slice, which leans {tilt:.3g} degrees; export the series again"
         )
     if tilt > _TILT_DEGREES:
         notes.append(
-            f"{_place(firsts)}: the slices lean {tilt:.3g} degrees against their normal (gantry tilt); the affine is "
-            "sheared accordingly"
+            f"{_named_path(firsts)}: the slices lean {tilt:.3g} degrees against their normal (gantry tilt); the affine "
+            "is sheared accordingly"
         )
     return step
 
@@ -252,33 +248,34 @@ def _step(slices: list[list[Frame]], normal: np.ndarray, thickness: float, notes
 def _check_stated(slices: Sequence[Sequence[Frame]], spacing: float, others: Set[float], notes: list[str]) -> None:
     """Compare the spacing of even slices (mm) with what SpacingBetweenSlices says.
 
-    Vendors misuse that element, so that a multiple of it is noted; it is an error where InstanceNumbers lack the slices
-    between as well.
+    Some vendors write another distance there, so slices that are a multiple of it apart are only noted. They are an
+    error if InstanceNumbers are missing as well: those of the slices between.
 
     Raises:
-        InputError: for the same number of slices missing between each two.
+        InputError: where the same number of slices is missing between each two.
     """
     stated = float(np.median([frame.spacing_between_slices for row in slices for frame in row]))
     multiple = round(spacing / stated) if stated else 1
     if multiple <= 1 or abs(spacing / stated - multiple) >= _NEAR_MULTIPLE:
         return
-    place = _place([row[0] for row in slices])
+    path = _named_path([row[0] for row in slices])
     words = f"the slices are {spacing:.4g} mm apart and SpacingBetweenSlices says {stated:.4g}"
     lost = _missing_numbers(slices, multiple, others)
     if lost:
         missing = (len(slices) - 1) * (multiple - 1)
-        listed = ", ".join(f"{number:.0f}" for number in lost[:8])
+        numbers = ", ".join(f"{number:.0f}" for number in lost[:8])
         raise InputError(
-            f"{place}: {missing} of {len(slices) + missing} slices are missing: {words}, and there is no "
-            f"InstanceNumber {listed}{', ...' if len(lost) > 8 else ''}; export the whole series"
+            f"{path}: {missing} of {len(slices) + missing} slices are missing: {words}, and there is no "
+            f"InstanceNumber {numbers}{', ...' if len(lost) > 8 else ''}; export the whole series"
         )
-    notes.append(f"{place}: {words}: slices may be missing; the positions are used")
+    notes.append(f"{path}: {words}: slices may be missing; the positions are used")
 
 
 def _missing_numbers(slices: Sequence[Sequence[Frame]], multiple: int, others: Set[float]) -> list[float]:
-    """Return the InstanceNumbers between those of slices, of which every `multiple`-th is there; none without proof.
+    """Return the InstanceNumbers that are missing if of the slices only every `multiple`-th is there.
 
-    Numbers run slice by slice, all frames of each, or frame by frame, all slices of each; up or down.
+    Numbers may run slice by slice (all frames of each) or frame by frame (all slices of each), up or down; where they
+    do neither, or a number between is there, nothing is known to be missing.
     """
     frames = [frame for row in slices for frame in row]
     if any(frame.number for frame in frames) or not all("instance_number" in frame.labels for frame in frames):
@@ -294,9 +291,9 @@ def _missing_numbers(slices: Sequence[Sequence[Frame]], multiple: int, others: S
 
 
 def _uneven(slices: list[list[Frame]], heights: np.ndarray, stated: float) -> InputError:
-    """Say which slices are missing, if that is what is wrong, or where the spacing changes."""
+    """Make the error of unevenly spaced slices: it names missing slices, or else where the spacing changes."""
     gaps = np.diff(heights)
-    folder = _place([group[0] for group in slices])
+    folder = _named_path([group[0] for group in slices])
     for unit in (stated, float(np.median(gaps)), float(gaps.min())):
         if unit <= 0:
             continue

@@ -43,17 +43,17 @@ def write_classic(
         header: gives a classic header for a frame of the source, a copy that may be changed.
         series: the series that is made.
         folder: is there and empty.
-        is_timed: the frames of the source are ordered in time: those of multi-frame files, which hold their times
-            elsewhere, get them as TriggerTime.
+        is_timed: whether the frames are ordered in time. Frames of a multi-frame source, which holds their times in
+            other elements, then get them as TriggerTime.
     """
     origins = [frame for row in volume.origins for frame in row]
     multiframe = any(frame.number > 0 for frame in origins)
     digits = max(4, len(str(volume.slices * volume.frames)))
     numbers = _numbers(volume)
-    for index in range(volume.slices):
-        for moment in range(volume.frames):
-            number = numbers[index, moment]
-            origin = volume.origins[index][moment]
+    for k in range(volume.slices):
+        for t in range(volume.frames):
+            number = numbers[k, t]
+            origin = volume.origins[k][t]
             image = header(origin)
             sop_class = str(image.get("SOPClassUID", MR_IMAGE_STORAGE))
             series.describe(image)
@@ -66,29 +66,29 @@ def write_classic(
                 if keyword in image:
                     delattr(image, keyword)
             if multiframe and volume.frames > 1 and "TemporalPositionIdentifier" not in image:
-                image.TemporalPositionIdentifier = moment + 1
+                image.TemporalPositionIdentifier = t + 1
                 image.NumberOfTemporalPositions = volume.frames
             if multiframe and is_timed and origin.value is not None and "TriggerTime" not in image:
                 image.TriggerTime = decimal_string(origin.value)
-            _place(image, volume, index)
-            set_rescale(image, volume.rescales[index][moment])
-            set_pixels(image, volume.stored(index, moment))
+            _set_plane(image, volume, k)
+            set_rescale(image, volume.rescales[k][t])
+            set_pixels(image, volume.stored(k, t))
             save(image, folder / f"IM-{number:0{digits}d}.dcm")
 
 
 def _numbers(volume: DerivedVolume) -> dict[tuple[int, int], int]:
-    """Number slices and frames from 1 as the source does, so that a viewer shows them in the accustomed order.
+    """Number slices and frames from 1 in the order of the source's InstanceNumbers, in which viewers show them.
 
-    Where the source has no numbers, or one for several images, the frames of one slice follow each other.
+    Where the source has no numbers, or one number for several images, the frames of each slice follow each other.
     """
-    places = [(index, moment) for index in range(volume.slices) for moment in range(volume.frames)]
+    places = [(k, t) for k in range(volume.slices) for t in range(volume.frames)]
     own = {place: volume.origins[place[0]][place[1]].labels.get("instance_number") for place in places}
     origins = {(frame.path, frame.number) for row in volume.origins for frame in row}
     values = {place: value for place, value in own.items() if value is not None}
     if len(values) == len(places) and len(set(values.values())) == len(origins):
-        # Several slices of the result may have one origin: they follow each other in its direction.
+        # Several slices of the result may come from one slice: they follow each other in the direction of the source.
         direction = -1 if values[places[0]] > values[volume.slices - 1, 0] else 1
-        rows = [[values[index, moment] for moment in range(volume.frames)] for index in range(volume.slices)]
+        rows = [[values[k, t] for t in range(volume.frames)] for k in range(volume.slices)]
         if all(max(row) - min(row) == volume.frames - 1 for row in rows):  # slice by slice, all frames of each
             places.sort(key=lambda place: (min(rows[place[0]]), direction * place[0], values[place]))
         else:
@@ -97,7 +97,7 @@ def _numbers(volume: DerivedVolume) -> dict[tuple[int, int], int]:
 
 
 def set_rescale(item: Dataset, rescale: Rescale) -> None:
-    """Say what the stored values mean; left out where they are the values themselves and the header has it not."""
+    """Set slope and intercept; left out where they change nothing and the source does not give them either."""
     if (rescale.slope, rescale.intercept) == (1.0, 0.0) and "RescaleSlope" not in item:
         if "RescaleType" in item:
             del item.RescaleType
@@ -107,11 +107,11 @@ def set_rescale(item: Dataset, rescale: Rescale) -> None:
     item.RescaleType = item.get("RescaleType") or "US"
 
 
-def _place(image: Dataset, volume: DerivedVolume, index: int) -> None:
+def _set_plane(image: Dataset, volume: DerivedVolume, k: int) -> None:
     planes = volume.planes
-    image.ImagePositionPatient = planes.position(index)
+    image.ImagePositionPatient = planes.position(k)
     image.ImageOrientationPatient = planes.orientation
     image.PixelSpacing = planes.pixel_spacing
     image.SliceThickness = decimal_string(volume.thickness)
     image.SpacingBetweenSlices = decimal_string(planes.slice_spacing)
-    image.SliceLocation = planes.location(index)
+    image.SliceLocation = planes.location(k)

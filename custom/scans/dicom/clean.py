@@ -1,4 +1,4 @@
-"""Headers of a source as they can be written again: without what belongs to its pixels, its vendor or its file."""
+"""Headers of a source that can be written again: without what belongs to its pixels, its vendor or its file."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ __all__ = ["clean_copy", "read_clean"]
 
 logger = logging.getLogger(__name__)
 
-# Those before are of messages, the file's own and directories; pydicom refuses to write them among the others.
+# Lower groups are those of network messages, of the file meta information and of directories; pydicom refuses to write
+# them into a data set.
 _FIRST_GROUP = 0x0008
-# Groups of curves, overlays and signatures, and all that is 7FE0: the pixels themselves.
+# Groups of curves, overlays and signatures, and 7FE0, which holds the pixels.
 _DROPPED_GROUPS = frozenset({0x7FE0, 0x4FFE, 0xFFFA, 0xFFFC, *range(0x5000, 0x5020), *range(0x6000, 0x6020)})
 
-# True of the source's stored values, planes, frames or file, and not of the result's.
+# True of the stored values, planes, frames or file of the source, but not of those of the result.
 _DROPPED = frozenset(
     {
         "ConcatenationFrameOffsetNumber",
@@ -56,14 +57,14 @@ _DROPPED = frozenset(
         "VOILUTSequence",
     }
 )
-# Say nothing without a window, whose place a VOILUTSequence may have had (PS3.3 C.11.2).
+# Elements of a window; images without one leave them out, such as those with a VOILUTSequence (PS3.3 C.11.2).
 _OF_WINDOW = ("VOILUTFunction", "WindowCenter", "WindowCenterWidthExplanation", "WindowWidth")
 
 
 def read_clean(path: Path) -> Dataset:
     """Read the header of a DICOM file, cleaned, with the transfer syntax in `file_meta`.
 
-    Call it within `headers.quiet()`.
+    Call it within `headers.lenient_pydicom()`.
 
     Raises:
         InputError: for a file that is no longer there or cannot be read.
@@ -115,7 +116,7 @@ def clean_copy(source: Dataset, path: Path) -> Dataset:
 
 
 def _is_writable(element: Any, encodings: Any) -> bool:
-    """Try it: pydicom raises whatever the value happens to provoke."""
+    """Say whether pydicom can write an element; this is tried, because it raises errors of all types."""
     buffer = DicomBytesIO()
     buffer.is_little_endian, buffer.is_implicit_VR = True, False
     try:

@@ -22,7 +22,7 @@ from custom.scans.dicom.volume import DerivedVolume
 __all__ = ["write_enhanced"]
 
 _LARGEST_PIXEL_DATA = 2**32 - 2
-# Groups that are written anew for every frame, and may not be common to them any more.
+# Groups that are written anew for each frame, and are therefore taken out of those that all frames share.
 _RENEWED = (
     "DerivationImageSequence",
     "FrameContentSequence",
@@ -59,7 +59,7 @@ _ORIGINAL_ONLY = (
     "TimeOfFlightContrast",
     "VelocityEncodingAcquisitionSequence",
 )
-# Kind of extra axis -> the element that runs along it and the functional group that holds it.
+# Axis of frames -> the element that counts along it, and the functional group that holds this element.
 _AXIS_POINTERS = {
     "time": ("TemporalPositionIndex", "FrameContentSequence"),
     "echo": ("EffectiveEchoTime", "MREchoSequence"),
@@ -70,7 +70,7 @@ _AXIS_POINTERS = {
 def write_enhanced(
     volume: DerivedVolume, header: Dataset, source: DicomStack, series: DerivedSeries, path: Path, shown_as: Path
 ) -> None:
-    """Write one file, volume after volume, the slices of each in order.
+    """Write one file: frame after frame, the slices of each in order.
 
     Args:
         volume: what is written.
@@ -89,7 +89,7 @@ def write_enhanced(
             "files with --dicom_form classic"
         )
     image = header
-    # The file meta says it too, and reading was content with that.
+    # Reading is content with a SOP class in the file meta alone.
     sop_class = str(image.get("SOPClassUID") or image.file_meta.MediaStorageSOPClassUID)
     image.SOPClassUID = sop_class
     old_common = image.get("SharedFunctionalGroupsSequence") or [Dataset()]
@@ -115,19 +115,19 @@ def write_enhanced(
     _leave_out_spoiling(common)
     image.SharedFunctionalGroupsSequence = DicomSequence([common])
     groups = []
-    for moment in range(volume.frames):
-        for index in range(volume.slices):
-            group = copy.deepcopy(old_frames[volume.origins[index][moment].number])
+    for t in range(volume.frames):
+        for k in range(volume.slices):
+            group = copy.deepcopy(old_frames[volume.origins[k][t].number])
             for keyword, value in common_renewed.items():
                 if value is not None and keyword not in group:
                     setattr(group, keyword, copy.deepcopy(value))
-            _renew(group, volume, index, moment, source.frame_axis, series, sop_class)
+            _renew(group, volume, k, t, source.frame_axis, series, sop_class)
             groups.append(group)
     image.PerFrameFunctionalGroupsSequence = DicomSequence(groups)
     stored = np.empty((volume.frames, volume.slices, *volume.array.shape[1::-1]), volume.rescales[0][0].dtype)
-    for moment in range(volume.frames):
-        for index in range(volume.slices):
-            stored[moment, index] = volume.stored(index, moment)
+    for t in range(volume.frames):
+        for k in range(volume.slices):
+            stored[t, k] = volume.stored(k, t)
     set_pixels(image, stored.reshape(-1, *stored.shape[2:]))
     save(image, path)
 
@@ -135,16 +135,16 @@ def write_enhanced(
 def _renew(
     group: Dataset,
     volume: DerivedVolume,
-    index: int,
-    moment: int,
+    k: int,
+    t: int,
     frame_axis: str,
     series: DerivedSeries,
     sop_class: str,
 ) -> None:
-    """Put a result's place, storage and origin into a copy of a source frame's groups."""
+    """Set position, rescale and origin of slice k and frame t in a copy of the groups of its source frame."""
     planes = volume.planes
     position, orientation, measures = Dataset(), Dataset(), Dataset()
-    position.ImagePositionPatient = planes.position(index)
+    position.ImagePositionPatient = planes.position(k)
     orientation.ImageOrientationPatient = planes.orientation
     measures.SliceThickness = decimal_string(volume.thickness)
     measures.SpacingBetweenSlices = decimal_string(planes.slice_spacing)
@@ -152,22 +152,22 @@ def _renew(
     group.PlanePositionSequence = DicomSequence([position])
     group.PlaneOrientationSequence = DicomSequence([orientation])
     group.PixelMeasuresSequence = DicomSequence([measures])
-    group.PixelValueTransformationSequence = DicomSequence([_transformation(group, volume.rescales[index][moment])])
+    group.PixelValueTransformationSequence = DicomSequence([_transformation(group, volume.rescales[k][t])])
     derivation = Dataset()
     series.describe_derivation(derivation)
-    origin = volume.origins[index][moment]
+    origin = volume.origins[k][t]
     derivation.SourceImageSequence = DicomSequence([source_reference(origin, sop_class, True)])
     group.DerivationImageSequence = DicomSequence([derivation])
     _leave_out_spoiling(group)
-    for kind in group.get("MRImageFrameTypeSequence", []):
-        kind.FrameType = derived_type(kind.get("FrameType"), "PRIMARY")
+    for item in group.get("MRImageFrameTypeSequence", []):
+        item.FrameType = derived_type(item.get("FrameType"), "PRIMARY")
     content = _item(group, "FrameContentSequence")
     content.StackID = "1"
-    content.InStackPositionNumber = index + 1
-    content.TemporalPositionIndex = moment + 1 if frame_axis == "time" else 1
+    content.InStackPositionNumber = k + 1
+    content.TemporalPositionIndex = t + 1 if frame_axis == "time" else 1
     if frame_axis == "frame":
-        content.FrameAcquisitionNumber = moment + 1
-    content.DimensionIndexValues = [1, index + 1, *([moment + 1] if volume.frames > 1 else [])]
+        content.FrameAcquisitionNumber = t + 1
+    content.DimensionIndexValues = [1, k + 1, *([t + 1] if volume.frames > 1 else [])]
     group.FrameContentSequence = DicomSequence([content])
 
 
@@ -209,7 +209,7 @@ def _set_dimensions(image: Dataset, pointers: list[tuple[str, str]]) -> None:
 
 
 def _set_evidence(image: Dataset, source: DicomStack, sop_class: str) -> None:
-    """Say in which study and series the image lies that the frames refer to, as far as the source does."""
+    """Name the study and series of the source that the frames refer to, where the source names its study."""
     if not image.get("StudyInstanceUID"):
         return
     reference, series, study = Dataset(), Dataset(), Dataset()

@@ -1,4 +1,4 @@
-"""Elements of a DICOM header as plain numbers and words, and the frames that they describe."""
+"""Elements of a DICOM header as plain numbers and texts, and the frames that they describe."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from custom.scans.dicom.frame import Frame
 
 __all__ = ["Fields", "classic_frames", "enhanced_frames", "shown"]
 
-# Direction cosines are written with six digits or more; what is further off is not a pair of axes.
+# Direction cosines are written with six digits or more; with larger errors they are not perpendicular unit vectors.
 _LARGEST_COSINE_ERROR = 1e-2
-# Scanners are seen that write TemporalResolution in microseconds: 37500 where triggers are 37.5 ms apart.
+# Scanners of these makers write TemporalResolution in microseconds: 37500 where triggers are 37.5 ms apart.
 _MICROSECOND_MAKERS = ("GE",)
 _FRAME_TIME_POINTERS = (0x00181063, 0x00181065)
-# A damaged length makes the rest of a file one value.
+# A damaged length may make the rest of a file one value.
 _LONGEST_SHOWN = 120
 
 
 def shown(value: object) -> str:
-    """Return what a header says for a message: in one line, without control characters, cut where it is long."""
+    """Return a value of a header for a message: one line without control characters, cut where it is long."""
     words = "".join(letter if letter.isprintable() else "?" for letter in str(value))
     return words if len(words) <= _LONGEST_SHOWN else f"{words[:_LONGEST_SHOWN]}..."
 
 
 class Fields:
-    """Elements looked up in several data sets, the first that has one wins.
+    """Looks up elements in one or several data sets; the first data set with a value for an element counts.
 
     Args:
-        data: data sets, such as a frame's functional groups and those that all frames share; or one header.
+        data: one header, or a list of data sets, such as the functional groups of a frame and those of all frames.
         path: the file, for messages.
     """
 
@@ -124,10 +124,10 @@ class Fields:
 
 
 def classic_frames(header: Any, path: Path, number_of_frames: int) -> tuple[Frame, ...]:
-    """Describe a classic file: one plane, or planes at one place over time where FrameTime says so.
+    """Describe a classic file: one plane, or the frames of one plane over time if there is a FrameTime.
 
     Raises:
-        InputError: where the place of the plane, or of further frames, is not given.
+        InputError: where the position of the plane, or the meaning of several frames, is not given.
     """
     fields = Fields(header, path)
     times = [0.0] if number_of_frames == 1 else _frame_times(fields, path, number_of_frames)
@@ -146,7 +146,7 @@ def enhanced_frames(header: Any, path: Path, number_of_frames: int) -> tuple[Fra
     """Describe the frames of an Enhanced file from its functional groups.
 
     Raises:
-        InputError: where the groups are not there for each frame, or say no place.
+        InputError: where a frame has no groups, or its position is not given.
     """
     whole = Fields(header, path)
     common_groups = whole.item("SharedFunctionalGroupsSequence")
@@ -180,7 +180,7 @@ def enhanced_frames(header: Any, path: Path, number_of_frames: int) -> tuple[Fra
 
 
 def _items(groups: list[Any]) -> Iterator[Any]:
-    """Yield the macros of functional groups, those of the frame first."""
+    """Yield the items of functional groups, in the order of the groups."""
     macros = (
         "PlanePositionSequence",
         "PlaneOrientationSequence",
@@ -200,7 +200,7 @@ def _items(groups: list[Any]) -> Iterator[Any]:
 
 
 def _unassigned(groups: list[Any]) -> Iterator[Any]:
-    """Yield what a conversion from single files put into no macro (Legacy Converted Enhanced MR, PS3.3 A.71)."""
+    """Yield what a conversion from single files found no macro for (Legacy Converted Enhanced MR, PS3.3 A.71)."""
     for group in groups:
         for scope in ("PerFrame", "Shared"):
             sequence = group.get(f"Unassigned{scope}ConvertedAttributesSequence") if group is not None else None
@@ -231,7 +231,7 @@ def _plane(fields: Fields) -> dict[str, Any]:
         "slope": 1.0 if slope is None else slope,
         "intercept": 0.0 if intercept is None else intercept,
         "slice_thickness": max(fields.number("SliceThickness") or 0.0, 0.0),
-        # A sign is seen in the wild, and means a direction.
+        # Some files give it a sign, which means a direction.
         "spacing_between_slices": abs(fields.number("SpacingBetweenSlices") or 0.0),
     }
 
@@ -240,7 +240,7 @@ def _frame_times(fields: Fields, path: Path, number_of_frames: int) -> list[floa
     """Return the times (ms) of the frames of a multi-frame file without functional groups.
 
     Raises:
-        InputError: where the frames are not said to be times.
+        InputError: where the header does not say that the frames follow each other in time.
     """
     pointer = fields.data[0].get("FrameIncrementPointer")
     step = fields.number("FrameTime")
@@ -268,7 +268,7 @@ def _classic_labels(fields: Fields) -> dict[str, float]:
 
 
 def _temporal_resolution(fields: Fields) -> float | None:
-    """Return the ms from one temporal position to the next, None where it is not given or its unit is in doubt."""
+    """Return the ms from one temporal position to the next, None where they are not given or their unit is doubtful."""
     value = fields.number("TemporalResolution")
     if value is None or value <= 0 or fields.text("Manufacturer").upper().startswith(_MICROSECOND_MAKERS):
         return None
@@ -291,16 +291,19 @@ def _enhanced_labels(fields: Fields) -> dict[str, float]:
 
 
 def _labels(fields: Fields, keywords: Mapping[str, str], **others: float | None) -> dict[str, float]:
-    """Return the numbers under the keywords, and others, as far as they are given."""
+    """Return the labels of a frame that have a number: of an element, or among the others."""
     labels = {label: fields.number(keyword) for label, keyword in keywords.items()} | others
     return {label: value for label, value in labels.items() if value is not None}
 
 
-def _milliseconds(moment: str, day: str, time: str) -> float | None:
-    """Return a moment as ms since some midnight; a day that is none (anonymised) is left out."""
+def _milliseconds(date_time: str, day: str, time: str) -> float | None:
+    """Return a date and time (DT, or DA and TM) in ms from a fixed midnight, or the time alone if the date is invalid.
+
+    None where there is no time.
+    """
     try:
-        if moment:
-            parsed = DT(moment)
+        if date_time:
+            parsed = DT(date_time)
             days, clock = parsed.date().toordinal(), parsed
         else:
             clock = TM(time)

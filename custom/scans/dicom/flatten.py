@@ -1,4 +1,4 @@
-"""An Enhanced MR header as that of a classic MR image: one frame's functional groups, flat."""
+"""The header of one frame of an Enhanced MR image as that of a classic MR image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as DicomSequence
 
-__all__ = ["flat_header", "frame_groups", "sequence_items"]
+__all__ = ["flat_header", "sequence_items"]
 
 # Element of a functional group -> the classic element of the same meaning and unit.
 _RENAMED = {
@@ -42,13 +42,13 @@ _INTEGERS = ("AcquisitionNumber", "EchoTrainLength", "NominalInterval", "Tempora
 _FIRST_ENHANCED_ACQUISITION = 0x9000
 _CODE_GROUP = 0x0008
 _LONGEST_LO = 64
-# Said of each agent in an Enhanced image, and of the agent in a classic one.
+# Elements of each agent in an Enhanced image; a classic image has room for those of one agent.
 _OF_ONE_AGENT = (
     "ContrastBolusAdministrationRouteSequence",
     "ContrastBolusIngredientConcentration",
     "ContrastBolusVolume",
 )
-# Whole groups of the header that are the same in both kinds of image: identity, patient, trial, study, procedure.
+# Groups of the header that are the same in both forms of image: identity, patient, trial, study, procedure.
 _KEPT_GROUPS = (0x0008, 0x0010, 0x0012, 0x0032, 0x0038, 0x0040)
 _KEPT = (
     "AcquisitionNumber",
@@ -78,14 +78,8 @@ _ENHANCED_ONLY = (
 )
 
 
-def frame_groups(header: Dataset, number: int) -> list[Dataset]:
-    """Return the items of a frame's functional groups, its own before the common ones."""
-    groups = _groups(header, number)
-    return [element.value[0] for group in groups for element in group if element.VR == "SQ" and element.value]
-
-
 def sequence_items(data: Dataset, keyword: str) -> list[Dataset]:
-    """Return the items of a sequence; none where it is not there, or is none."""
+    """Return the items of a sequence; none where there is no such sequence."""
     return list(data[keyword].value) if keyword in data and data[keyword].VR == "SQ" else []
 
 
@@ -111,12 +105,15 @@ def flat_header(header: Dataset, number: int) -> Dataset:
         kept = tag.group in _KEPT_GROUPS or acquisition or element.keyword in _KEPT
         if kept and element.keyword not in _ENHANCED_ONLY:
             flat.add(copy.deepcopy(element))
-    items = [*frame_groups(header, number), header]
+    groups = _groups(header, number)
+    # Those of the frame, then those of all frames, then the header itself: the first that has an element counts.
+    items = [element.value[0] for group in groups for element in group if element.VR == "SQ" and element.value]
+    items.append(header)
     for theirs, ours in (*_RENAMED.items(), *((name, name) for name in _SAME)):
         value = _first(items, theirs)
         if value is not None:
             setattr(flat, ours, _classic_value(ours, value))
-    _set_moment(flat, items)
+    _set_acquisition_time(flat, items)
     _set_sequence_type(flat, items)
     direction = str(_first(items, "InPlanePhaseEncodingDirection") or "")
     if direction in ("ROW", "COLUMN"):
@@ -146,16 +143,16 @@ def _first(items: list[Dataset], keyword: str) -> Any:
     return None
 
 
-def _set_moment(flat: Dataset, items: list[Dataset]) -> None:
-    """Split the date and time of a frame's acquisition."""
-    moment = str(_first(items, "FrameAcquisitionDateTime") or _first(items, "AcquisitionDateTime") or "")
-    if len(moment) >= 14 and moment[:14].isdigit():
-        flat.AcquisitionDate = moment[:8]
-        flat.AcquisitionTime = moment[8:].split("+")[0].split("-")[0].strip()[:13]
+def _set_acquisition_time(flat: Dataset, items: list[Dataset]) -> None:
+    """Set AcquisitionDate and AcquisitionTime from the one element that an Enhanced image has for both."""
+    date_time = str(_first(items, "FrameAcquisitionDateTime") or _first(items, "AcquisitionDateTime") or "")
+    if len(date_time) >= 14 and date_time[:14].isdigit():
+        flat.AcquisitionDate = date_time[:8]
+        flat.AcquisitionTime = date_time[8:].split("+")[0].split("-")[0].strip()[:13]
 
 
 def _set_contrast(flat: Dataset, header: Dataset, number: int) -> None:
-    """Name the contrast agents that a frame was acquired with in the elements of a classic image, PS3.3 C.7.6.4."""
+    """Name the contrast agents that were given before a frame in the elements of a classic image (PS3.3 C.7.6.4)."""
     agents = sequence_items(flat, "ContrastBolusAgentSequence")
     if "ContrastBolusAgentSequence" in flat:
         del flat.ContrastBolusAgentSequence
@@ -178,7 +175,7 @@ def _set_contrast(flat: Dataset, header: Dataset, number: int) -> None:
 
 
 def _code_alone(item: Dataset) -> Dataset:
-    """Return an item without what is said besides its code, PS3.3 8.8."""
+    """Return the code in an item (PS3.3 8.8), without the other elements of the item."""
     alone = Dataset()
     for element in item:
         if element.tag.group == _CODE_GROUP:
@@ -187,40 +184,43 @@ def _code_alone(item: Dataset) -> Dataset:
 
 
 def _set_sequence_type(flat: Dataset, items: list[Dataset]) -> None:
-    """Say in the words of a classic image what kind of pulse sequence it was."""
+    """Describe the pulse sequence as a classic image does: ScanningSequence, SequenceVariant and ScanOptions."""
 
-    def said(keyword: str, *values: str) -> bool:
+    def has(keyword: str, *values: str) -> bool:
         return str(_first(items, keyword) or "") in values
 
     scanning = [
         word
         for word, true in (
-            ("SE", said("EchoPulseSequence", "SPIN", "BOTH")),
-            ("GR", said("EchoPulseSequence", "GRADIENT", "BOTH")),
-            ("EP", said("EchoPlanarPulseSequence", "YES")),
-            ("IR", said("InversionRecovery", "YES")),
+            ("SE", has("EchoPulseSequence", "SPIN", "BOTH")),
+            ("GR", has("EchoPulseSequence", "GRADIENT", "BOTH")),
+            ("EP", has("EchoPlanarPulseSequence", "YES")),
+            ("IR", has("InversionRecovery", "YES")),
         )
         if true
     ]
     variant = [
         word
         for word, true in (
-            ("SK", said("SegmentedKSpaceTraversal", "PARTIAL", "FULL")),
-            ("MTC", said("MagnetizationTransfer", "ON_RESONANCE", "OFF_RESONANCE")),
-            ("SS", said("SteadyStatePulseSequence", "FREE_PRECESSION", "TRANSVERSE", "TIME_REVERSED", "LONGITUDINAL")),
-            ("SP", said("Spoiling", "RF", "GRADIENT", "RF_AND_GRADIENT")),
-            ("OSP", said("OversamplingPhase", "2D", "3D", "2D_3D")),
+            ("SK", has("SegmentedKSpaceTraversal", "PARTIAL", "FULL")),
+            ("MTC", has("MagnetizationTransfer", "ON_RESONANCE", "OFF_RESONANCE")),
+            (
+                "SS",
+                has("SteadyStatePulseSequence", "FREE_PRECESSION", "TRANSVERSE", "TIME_REVERSED", "LONGITUDINAL"),
+            ),
+            ("SP", has("Spoiling", "RF", "GRADIENT", "RF_AND_GRADIENT")),
+            ("OSP", has("OversamplingPhase", "2D", "3D", "2D_3D")),
         )
         if true
     ]
     options = [
         word
         for word, true in (
-            ("FS", said("SpectrallySelectedSuppression", "FAT", "FAT_AND_WATER")),
-            ("FC", said("FlowCompensation", "ACCELERATION", "VELOCITY", "OTHER")),
-            ("PFP", said("PartialFourierDirection", "PHASE")),
-            ("PFF", said("PartialFourierDirection", "FREQUENCY")),
-            ("SP", said("SpatialPresaturation", "SLAB")),
+            ("FS", has("SpectrallySelectedSuppression", "FAT", "FAT_AND_WATER")),
+            ("FC", has("FlowCompensation", "ACCELERATION", "VELOCITY", "OTHER")),
+            ("PFP", has("PartialFourierDirection", "PHASE")),
+            ("PFF", has("PartialFourierDirection", "FREQUENCY")),
+            ("SP", has("SpatialPresaturation", "SLAB")),
         )
         if true
     ]

@@ -1,4 +1,4 @@
-"""What is known of a DICOM stack from its headers: the frames, where they lie, and their order."""
+"""What the headers of a DICOM stack say: its frames, where they lie, and their order."""
 
 from __future__ import annotations
 
@@ -8,9 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["DicomStack", "Frame", "Vector"]
-
-Vector = tuple[float, float, float]
+__all__ = ["DicomStack", "Frame"]
 
 
 @dataclass(frozen=True)
@@ -25,17 +23,17 @@ class Frame:
         pixel_spacing: mm between rows, mm between columns (PixelSpacing's order).
         slope: units per stored value.
         intercept: units of the stored value 0.
-        value: place on the extra axis: trigger or acquisition time or echo time (ms), or an index; None without one.
+        value: on the axis of frames: trigger, acquisition or echo time (ms), or an index; None for a single frame.
         sop_uid: SOPInstanceUID of the file.
         slice_thickness: mm, 0 where it is not given.
         spacing_between_slices: mm, 0 where it is not given.
         image_type: ImageType or FrameType, which tells magnitude from phase.
-        labels: what may tell frames at one place apart ("echo_time", "trigger_time", ...), as far as it is given.
+        labels: numbers that may tell the frames of a slice apart ("echo_time", "trigger_time", ...), as far as given.
     """
 
     path: Path
     number: int
-    position: Vector
+    position: tuple[float, float, float]
     orientation: tuple[float, float, float, float, float, float]
     pixel_spacing: tuple[float, float]
     slope: float = 1.0
@@ -57,26 +55,20 @@ class DicomStack:
             same number of frames.
         enhanced: one Enhanced multi-frame file, rather than a classic file for each frame.
         series_uid: SeriesInstanceUID.
-        series_number: as a text, "" where it is not given.
-        series_description: "" where it is not given.
         rows: size of the axis j.
         columns: size of the axis i.
         affine: 4x4 float64, voxel index (column i, row j, slice k) to RAS+ mm.
         frame_axis: "" for one frame, else "time", "echo" or "frame".
-        frame_values: one number for each frame, mean over the slices; see `Frame.value`.
+        frame_values: one number for each frame, the mean of `Frame.value` over the slices.
         slice_thickness: mm, 0 where it is not given.
         photometric: "MONOCHROME1" (low values are shown bright) or "MONOCHROME2".
         stored_dtype: numpy name of the stored type, such as "int16".
-        name: what the scan is called in its folder, free of the format's ending: the folder's name for a classic stack
-            (with the series number where the folder holds several), the file's for a multi-frame one.
-        notes: what is odd, in words; said as warnings when the voxels are read.
+        notes: what is odd, in words; logged as warnings when the voxels are read.
     """
 
     frames: tuple[tuple[Frame, ...], ...]
     enhanced: bool
     series_uid: str
-    series_number: str
-    series_description: str
     rows: int
     columns: int
     affine: np.ndarray
@@ -85,7 +77,6 @@ class DicomStack:
     slice_thickness: float = 0.0
     photometric: str = "MONOCHROME2"
     stored_dtype: str = "uint16"
-    name: str = ""
     notes: tuple[str, ...] = ()
 
     @property

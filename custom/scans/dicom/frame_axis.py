@@ -1,4 +1,4 @@
-"""Frames at one place told apart: phases of a cine, echoes, or repeated acquisitions."""
+"""The frames of each slice in order: phases of a cine, echoes, or repeated acquisitions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from custom.scans.dicom.frame import Frame
 
 __all__ = ["SAME_ECHO_MS", "order_frames"]
 
-# What may tell frames apart, the most telling first: the name of the label, and the axis that it makes.
+# Labels that may tell the frames of a slice apart, in the order in which they are tried, and the axis that each means.
 _LABELS = (
     ("echo_time", "echo"),
     ("trigger_time", "time"),
@@ -29,28 +29,29 @@ _SAME_VALUE = 1e-6
 
 
 def order_frames(slices: list[list[Frame]]) -> tuple[tuple[tuple[Frame, ...], ...], str, tuple[float, ...]]:
-    """Sort the frames of each slice, and number them by one axis.
+    """Sort the frames of each slice by the first label that tells them apart in all slices.
 
-    Frames are matched between slices by rank and not by value, because trigger times differ with the heart rate.
+    Frames of different slices are matched by their order and not by value, because trigger times vary with the heart
+    rate.
 
     Args:
-        slices: frames at one place, for each place.
+        slices: the frames of each slice.
 
     Returns:
-        The frames [slice][frame] with their values, the axis ("", "time", "echo" or "frame"), and its values: the mean
-        over the slices.
+        The frames [slice k][frame t] with their values; the axis ("", "time", "echo" or "frame"); and its values, the
+        mean over the slices.
 
     Raises:
-        InputError: where slices have different numbers of frames, or frames at one place cannot be told apart.
+        InputError: where slices have different numbers of frames, or nothing tells the frames of a slice apart.
     """
     if all(len(group) == 1 for group in slices):
         return tuple(tuple(group) for group in slices), "", (0.0,)
-    label, axis = _telling_label(slices)
+    label, axis = _distinguishing_label(slices)
     resolution = None
     if label == "temporal_position" and not all(_has_times(group) for group in slices):
         resolution = _resolution(slices)
         if resolution is None:
-            axis = "frame"  # numbers are no times
+            axis = "frame"  # positions are not times
     ordered = [sorted(group, key=_by(label)) for group in slices]
     _check_counts(ordered, label, axis)
     values = np.array([_values(group, label, axis, resolution) for group in ordered])
@@ -70,7 +71,7 @@ def _by(label: str) -> Callable[[Frame], float]:
     return lambda frame: frame.labels[label]
 
 
-def _telling_label(slices: list[list[Frame]]) -> tuple[str, str]:
+def _distinguishing_label(slices: list[list[Frame]]) -> tuple[str, str]:
     for label, axis in _LABELS:
         if all(_tells_apart(group, label) for group in slices):
             return label, axis
@@ -90,7 +91,7 @@ def _tells_apart(group: list[Frame], label: str) -> bool:
 
 
 def _has_times(group: list[Frame]) -> bool:
-    """Say whether frames in the order of their temporal positions were acquired one after the other."""
+    """Say whether frames in the order of their temporal positions have ascending acquisition times."""
     if not _tells_apart(group, "acquisition_time"):
         return False
     times = [frame.labels["acquisition_time"] for frame in sorted(group, key=_by("temporal_position"))]
@@ -98,13 +99,13 @@ def _has_times(group: list[Frame]) -> bool:
 
 
 def _resolution(slices: list[list[Frame]]) -> float | None:
-    """Return the ms from one temporal position to the next, None where frames do not agree in it."""
+    """Return the ms from one temporal position to the next, None where frames have different ones."""
     found = {frame.labels.get("temporal_resolution") for group in slices for frame in group}
     return found.pop() if len(found) == 1 else None
 
 
 def _values(group: list[Frame], label: str, axis: str, resolution: float | None) -> list[float]:
-    """Return the place of each frame of a slice on the axis."""
+    """Return the value of each frame of a slice on the axis."""
     if axis == "frame":
         return [float(index) for index in range(len(group))]
     if resolution is not None:  # positions count from 1; some scanners begin at 0
@@ -117,7 +118,7 @@ def _values(group: list[Frame], label: str, axis: str, resolution: float | None)
 
 
 def _check_counts(slices: list[list[Frame]], label: str, axis: str) -> None:
-    """Refuse slices with different numbers of frames, and say which frames are missing."""
+    """Refuse slices with different numbers of frames; the message names the frames that are missing."""
     counts = [len(group) for group in slices]
     if min(counts) == max(counts):
         return
@@ -139,7 +140,7 @@ def _check_counts(slices: list[list[Frame]], label: str, axis: str) -> None:
 
 
 def _missing(group: list[Frame], whole: list[Frame], label: str) -> list[float]:
-    """Return the values of a whole slice that are nearest to none of another's."""
+    """Return the values of a whole slice that have no near counterpart in another slice."""
     left = [frame.labels[label] for frame in whole]
     for frame in group:
         left.remove(min(left, key=lambda value: abs(value - frame.labels[label])))

@@ -1,4 +1,4 @@
-"""The header of one DICOM file: what kind of image it is, and its frames; the pixels are not read."""
+"""The header of one DICOM file: whether it is an MR image that can be read, and its frames; pixels are not read."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from custom.scans.dicom.fields import Fields, classic_frames, enhanced_frames, s
 from custom.scans.dicom.frame import Frame
 from custom.scans.dicom.syntaxes import is_compressed, is_supported, syntax_name
 
-__all__ = ["ImageFile", "is_dicom", "open_dicom", "quiet", "read_header"]
+__all__ = ["ImageFile", "is_dicom", "lenient_pydicom", "open_dicom", "read_header"]
 
 _MR = "1.2.840.10008.5.1.4.1.1.4"
 _ENHANCED = ("1.2.840.10008.5.1.4.1.1.4.1", "1.2.840.10008.5.1.4.1.1.4.4")
@@ -38,7 +38,7 @@ _LARGEST_COMPRESSION = 10_000
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _GZIP_MAGIC = b"\x1f\x8b"
 # pydicom's settings and the warning filters belong to the whole process.
-_quiet_lock = threading.RLock()
+_settings_lock = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ class ImageFile:
 
     Attributes:
         path: the file.
-        skipped: why the file is no scan ("a localiser"), or "".
-        problem: why it cannot be read although it is one, a whole message, or "".
-        enhanced: an Enhanced multi-frame file.
-        multiframe: a file that is a stack of its own.
+        skipped: what the file is, if it is not a scan ("a localiser"); else "".
+        problem: why a scan cannot be read, a whole message; else "".
+        enhanced: whether it is an Enhanced multi-frame file.
+        multiframe: whether it has several frames, so that it is a stack by itself.
         series_uid: SeriesInstanceUID, "" where it is not given.
         series_number: as a text.
         series_description: free text of the scanner.
@@ -59,8 +59,8 @@ class ImageFile:
         photometric: PhotometricInterpretation.
         stored_dtype: numpy name of the stored type.
         sop_uid: SOPInstanceUID.
-        owner: PatientID and StudyInstanceUID; images that differ in them are no one scan. (FrameOfReferenceUID says
-            less: anonymised series are seen that have another for every image.)
+        owner: PatientID and StudyInstanceUID, which all images of a scan have in common. (FrameOfReferenceUID is not
+            compared: in some anonymised series each image has its own.)
         frames: none for a file that is skipped or has a problem.
     """
 
@@ -82,10 +82,10 @@ class ImageFile:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Keep pydicom from warning of, or refusing, odd values that do not matter here, such as a UID with a zero."""
+def lenient_pydicom() -> Iterator[None]:
+    """Let pydicom take odd values that do not matter here, such as a UID with a leading zero, without a warning."""
     log = logging.getLogger("pydicom")
-    with _quiet_lock, warnings.catch_warnings():
+    with _settings_lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         mode, disabled = config.settings.reading_validation_mode, log.disabled
         config.settings.reading_validation_mode, log.disabled = config.IGNORE, True
@@ -96,7 +96,7 @@ def quiet() -> Iterator[None]:
 
 
 def is_dicom(path: Path) -> bool:
-    """Say whether a file's content is DICOM, plain or in gzip, whatever its name; what cannot be opened is not."""
+    """Say whether the content of a file is DICOM, plain or in gzip; a file that cannot be opened is not."""
     try:
         with open_dicom(path) as stream:
             return stream.read(132)[128:] == b"DICM"
@@ -118,12 +118,12 @@ def open_dicom(path: Path) -> Iterator[BinaryIO]:
 
 
 def read_header(path: Path) -> ImageFile:
-    """Read the header of a DICOM file; whatever is wrong with it is in the result's `problem`."""
+    """Read the header of a DICOM file; if something is wrong with it, the result has a `problem`."""
     try:
         size = path.stat().st_size
     except OSError as err:
         return ImageFile(path, problem=f"{path}: cannot be opened ({err.strerror}); check who may read it")
-    with quiet():
+    with lenient_pydicom():
         try:
             return _parse(path, size)
         except InvalidDicomError:
@@ -233,7 +233,7 @@ def _why_skipped(fields: Fields, sop_class: str) -> str:
 
 
 def _check_whole(path: Path, fields: Fields) -> None:
-    """Refuse a part of a concatenation (PS3.3 C.7.6.16): its frames are some of a stack's, and say so nowhere else."""
+    """Refuse a part of a concatenation (PS3.3 C.7.6.16), which holds only some of the frames of a stack."""
     total = fields.text("InConcatenationTotalNumber")
     if not fields.has("ConcatenationUID") or total == "1":
         return
@@ -245,7 +245,7 @@ def _check_whole(path: Path, fields: Fields) -> None:
 
 
 def _check_pixels(path: Path, fields: Fields, sop_class: str, syntax: UID) -> None:
-    """Refuse pixels that are not whole grey values that can be decoded."""
+    """Refuse pixels that cannot be decoded, and those that are not integers of one grey value a pixel."""
     if not is_supported(syntax):
         raise InputError(
             f"{path}: the transfer syntax {shown(syntax_name(syntax))} is not supported; export it uncompressed, "

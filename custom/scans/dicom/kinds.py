@@ -1,4 +1,4 @@
-"""Kinds of image within a series: magnitude, phase and others, which are never mixed."""
+"""Kinds of image in a series: magnitude, phase and others, which are scans of their own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WORDS = {
     "real": ("R", "REAL", "R_FFE", "R_IR"),
     "imaginary": ("I", "IMAGINARY", "I_FFE"),
 }
-# Number of the echo, which tells frames apart and not kinds of image.
+# The number of an echo, which tells frames of one kind apart.
 _ECHO = re.compile(r"TE\d+")
 
 
@@ -31,7 +31,7 @@ def image_kind(frame: Frame) -> str:
 
 
 def kind_key(frame: Frame) -> tuple[str, ...]:
-    """Return what frames of one scan have in common: ImageType without the number of the echo."""
+    """Return what the frames of one kind have in common: ImageType without the number of the echo."""
     return tuple(value for value in frame.image_type if not _ECHO.fullmatch(value))
 
 
@@ -39,10 +39,10 @@ def one_kind(frames: list[Frame], path: Path) -> tuple[list[Frame], list[str]]:
     """Keep the frames of one kind of image of a multi-frame file: the only one, or the magnitude.
 
     Returns:
-        The frames, and what has to be said of those that are left out.
+        The frames, and notes on those that are left out.
 
     Raises:
-        InputError: for several kinds of which none, or more than one, is the magnitude.
+        InputError: where none of several kinds, or more than one, is the magnitude.
     """
     kinds = {kind_key(frame): image_kind(frame) for frame in frames}
     if len(kinds) == 1:

@@ -1,4 +1,4 @@
-"""One series in several folders, as exports leave it that make a folder for each slice or phase."""
+"""A series in several folders: some exports make a folder for each slice or phase."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ def join_parts(stacks: Sequence[StackFiles]) -> list[StackFiles]:
 
 
 def _joined(parts: Sequence[StackFiles], folders: Sequence[Path], stacks: Sequence[StackFiles]) -> StackFiles:
-    """Put parts together.
+    """Join parts.
 
     Raises:
-        InputError: with the reason why that is not clear.
+        InputError: with the reason why it is not clear that they are one scan.
     """
     above = folders[0].parent
     if any(folder.parent != above for folder in folders):
@@ -83,7 +83,7 @@ def _joined(parts: Sequence[StackFiles], folders: Sequence[Path], stacks: Sequen
     numbers = frozenset(number for part in parts for number in part.numbers)
     problem = next((part.problem for part in parts if part.problem), "")
     joined = StackFiles(tuple(files), above.resolve().name, problem, numbers, above)
-    arrange(files, joined.name, numbers)
+    arrange(files, numbers)
     return joined
 
 

@@ -12,7 +12,7 @@ import pydicom
 from custom.errors import InputError
 from custom.scans.dicom.fields import shown
 from custom.scans.dicom.frame import DicomStack, Frame
-from custom.scans.dicom.headers import open_dicom, quiet
+from custom.scans.dicom.headers import lenient_pydicom, open_dicom
 from custom.scans.dicom.syntaxes import decoder_package, syntax_name
 from custom.scans.scan import Scan, ScanHeader
 
@@ -24,8 +24,7 @@ logger = logging.getLogger(__name__)
 def read_stack(stack: DicomStack) -> Scan:
     """Read the voxels of a stack, each frame's slope and intercept applied.
 
-    MONOCHROME1 says how values are shown, low ones bright, and not what they are: they are kept as they are, with a
-    warning.
+    MONOCHROME1 only means that low values are shown bright: the values are not inverted, and a warning is logged.
 
     Returns:
         Its array is float32 (i, j, k), or (i, j, k, frames) for several frames.
@@ -45,7 +44,7 @@ def read_stack(stack: DicomStack) -> Scan:
             wanted.setdefault(frame.path, []).append((k, t, frame))
     for path, frames in wanted.items():
         planes = _planes(path, stack)
-        if voxels is None:  # not before a file has kept what its header promises
+        if voxels is None:  # allocated only once a file was decoded to the size that its header promises
             voxels = np.empty((count, len(stack.frames), stack.rows, stack.columns), dtype=np.float32)
         for k, t, frame in frames:
             # float64 for the product, so that it is rounded once
@@ -59,7 +58,7 @@ def read_stack(stack: DicomStack) -> Scan:
 def _planes(path: Path, stack: DicomStack) -> np.ndarray:
     """Decode a file: integers (frames, rows, columns)."""
     try:
-        with quiet(), open_dicom(path) as stream:
+        with lenient_pydicom(), open_dicom(path) as stream:
             header = pydicom.dcmread(stream)
             planes = _used_bits(np.asarray(header.pixel_array), header)
     except Exception as err:  # pydicom and its plugins raise a dozen unrelated types
@@ -71,22 +70,22 @@ def _planes(path: Path, stack: DicomStack) -> np.ndarray:
 
 
 def _used_bits(planes: np.ndarray, header: Any) -> np.ndarray:
-    """Keep the bits that hold the value: others may hold overlays, or anything."""
+    """Clear the bits that do not belong to the value: they may hold overlays."""
     allocated, stored = int(header.BitsAllocated), int(header.BitsStored)
     unused_above = allocated - 1 - int(header.HighBit)
     unused = allocated - stored
     if unused <= 0 or not 0 <= unused_above <= unused:
         return planes
-    # Up to the top and down again: this extends the sign of signed values as well.
+    # Shifted up and down again, which extends the sign of signed values.
     return (planes << unused_above) >> unused
 
 
 def _undecoded(path: Path, err: Exception) -> InputError:
     syntax = ""
     try:
-        with quiet(), open_dicom(path) as stream:
+        with lenient_pydicom(), open_dicom(path) as stream:
             syntax = str(pydicom.dcmread(stream, stop_before_pixels=True).file_meta.TransferSyntaxUID)
-    except Exception:  # the first error is the one to tell of
+    except Exception:  # the first error is the one to report
         pass
     details = shown((str(err).splitlines() or ["no details"])[0])
     package = decoder_package(syntax)

@@ -1,4 +1,4 @@
-"""Where the slices of a volume lie, as DICOM says it."""
+"""Where the slices of a volume lie, in the elements of DICOM."""
 
 from __future__ import annotations
 
@@ -52,17 +52,17 @@ class Planes:
         """PixelSpacing."""
         return [decimal_string(value) for value in self.spacing]
 
-    def position(self, index: int) -> list[str]:
-        """ImagePositionPatient of a slice."""
-        return [decimal_string(value) for value in self.origin + index * self.step]
+    def position(self, k: int) -> list[str]:
+        """ImagePositionPatient of slice k."""
+        return [decimal_string(value) for value in self.origin + k * self.step]
 
-    def location(self, index: int) -> str:
-        """SliceLocation: signed distance of a slice from the origin of the frame of reference along the normal."""
-        return decimal_string(float((self.origin + index * self.step) @ np.cross(self.row, self.column)))
+    def location(self, k: int) -> str:
+        """SliceLocation: signed distance of slice k from the origin of the frame of reference along the normal."""
+        return decimal_string(float((self.origin + k * self.step) @ np.cross(self.row, self.column)))
 
 
 def planes_of(affine: np.ndarray, path: Path) -> Planes:
-    """Read the planes out of an affine.
+    """Return the image planes of a volume with an affine.
 
     Args:
         affine: 4x4, voxel index (column i, row j, slice k) to RAS+ mm.

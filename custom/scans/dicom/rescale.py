@@ -1,4 +1,4 @@
-"""How real numbers become 16 bits in a DICOM image: slope and intercept that keep the source's units."""
+"""Slope and intercept with which real numbers in the units of a source are stored in 16 bits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydicom.valuerep import format_number_as_ds
 
 __all__ = ["Rescale", "choose_rescale", "decimal_string"]
 
-# One less than 16 bits can tell apart: a slope that is rounded to 16 characters must not push the last value out.
+# One less than 16 bits have: the last value must still fit after the slope was rounded to 16 characters.
 _LEVELS = 65534
 
 
@@ -20,7 +20,7 @@ class Rescale:
     Attributes:
         slope: units per stored value, as it is written: 16 characters at most.
         intercept: units of the stored value 0, as it is written.
-        signed: the stored values are int16, else uint16.
+        signed: whether the stored values are int16; else they are uint16.
     """
 
     slope: float
@@ -40,27 +40,27 @@ class Rescale:
 
 
 def choose_rescale(low: float, high: float, slope: float, intercept: float, signed: bool) -> Rescale:
-    """Choose how values between two limits are stored, as near to the source's way as the range allows.
+    """Choose how values between two limits are stored: as in the source, if the range allows.
 
     The source's slope is kept if the range fits into 16 bits, so that no value is off by more than half a stored unit
-    of the source; the intercept is moved only if neither signed nor unsigned numbers hold the range with the source's
-    own. A wider range gets the finest slope that holds it.
+    of the source. Its intercept is kept too, unless neither signed nor unsigned numbers hold the range with it. A wider
+    range gets the finest slope that holds it.
 
     Args:
         low: smallest value, in units.
         high: largest value, in units.
         slope: of the source.
         intercept: of the source.
-        signed: the source's stored values are signed.
+        signed: whether the stored values of the source are signed.
     """
     step = abs(slope) if np.isfinite(slope) and slope != 0.0 else 1.0
     step, start = _as_written(step), _as_written(intercept if np.isfinite(intercept) else 0.0)
     with np.errstate(over="ignore"):
         first, last = np.rint((low - start) / step), np.rint((high - start) / step)
-    for way in (signed, not signed):
-        limits = np.iinfo(np.int16 if way else np.uint16)
+    for is_signed in (signed, not signed):
+        limits = np.iinfo(np.int16 if is_signed else np.uint16)
         if limits.min <= first and last <= limits.max:
-            return Rescale(step, start, way)
+            return Rescale(step, start, is_signed)
     if (high - low) / step > _LEVELS:
         step = _as_written((high - low) / _LEVELS)
     return Rescale(step, _as_written(low), False)

@@ -30,7 +30,7 @@ def set_pixels(image: Dataset, stored: np.ndarray) -> None:
 
 
 def save(image: Dataset, path: Path) -> None:
-    """Write a data set as a file; call it within `headers.quiet()`.
+    """Write a data set as a file; call it within `headers.lenient_pydicom()`.
 
     Raises:
         OSError: for a disk that is full and the like.

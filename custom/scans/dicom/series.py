@@ -1,4 +1,4 @@
-"""What all images of a derived series have in common: identity, description, provenance."""
+"""What all images of a derived series share: identity, description, provenance."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LOSSY_SYNTAXES = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.
 
 @dataclass(frozen=True)
 class DerivedSeries:
-    """One derived series: made once, put into each of its images.
+    """A derived series: made once, and written into each of its images.
 
     Attributes:
         provenance: of the model and the software.
@@ -58,7 +58,7 @@ class DerivedSeries:
         image.BurnedInAnnotation = image.get("BurnedInAnnotation") or "NO"
 
     def describe_derivation(self, item: Dataset) -> None:
-        """Say how an image or frame was derived."""
+        """Set the elements that say how an image or frame was derived."""
         item.DerivationDescription = self.provenance.description
         item.DerivationCodeSequence = DicomSequence([code("113085", "Spatial resampling")])
 
@@ -76,7 +76,7 @@ class DerivedSeries:
         return item
 
     def _local_time(self, image: Dataset) -> datetime:
-        """Give the time in the zone that the header's other times are in."""
+        """Return the time in the time zone of the other times in the header."""
         text = str(image.get("TimezoneOffsetFromUTC", "") or "").strip()
         try:
             minutes = int(text[0] + "1") * (60 * int(text[1:3]) + int(text[3:5]))
@@ -106,7 +106,7 @@ def source_reference(frame: Frame, sop_class: str, multiframe: bool) -> Dataset:
 
 
 def derived_type(values: Any, second: str = "SECONDARY") -> list[str]:
-    """Return ImageType or FrameType of a derived image: the source's, with the first two values put right."""
+    """Return ImageType or FrameType of a derived image: that of the source with its first two values replaced."""
     old = [values] if isinstance(values, str) else list(values or [])
     return ["DERIVED", second, *(str(value) for value in old[2:])]
 

@@ -1,4 +1,4 @@
-"""The DICOM files of one folder: found by content, told apart by series and kind of image."""
+"""The DICOM files of one folder, grouped by series and kind of image."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ __all__ = ["FolderContent", "StackFiles", "file_stem", "grouped", "identity", "i
 
 logger = logging.getLogger(__name__)
 
-# Files so named are meant to be DICOM: one that is not is damaged, and may be a slice.
+# Files with these endings are DICOM; one whose content is not may be a slice that was damaged.
 _DICOM_SUFFIXES = (".dcm", ".ima", ".dcm.gz", ".ima.gz")
 # Positions are rounded to this many digits (mm) to see whether an echo comes twice at one place.
 _PLACE_DIGITS = 2
-# A file of DICOM begins with as many bytes before its first element.
+# As many bytes come before the first element of a DICOM file.
 _PREAMBLE = 132
 
 
@@ -36,10 +36,11 @@ class StackFiles:
 
     Attributes:
         files: sorted by name.
-        name: see `DicomStack.name`.
-        problem: why they cannot be read, a whole message, or "".
-        numbers: InstanceNumbers of all images of the series, of other kinds too.
-        above: the folder above those of the files, which stands for the stack, where they lie in several.
+        name: of the scan in its folder, without the ending of the format: the name of the folder of a classic stack
+            (with the series number where the folder holds several), the name of a multi-frame file.
+        problem: why they cannot be read, a whole message; else "".
+        numbers: InstanceNumbers of all images of the series, other kinds of image included.
+        above: where the files lie in several folders, the folder above these.
     """
 
     files: tuple[ImageFile, ...]
@@ -70,11 +71,11 @@ class StackFiles:
         """Put the frames in order.
 
         Raises:
-            InputError: where they make up no even stack.
+            InputError: with the problem; for frames that do not make one evenly spaced stack.
         """
         if self.problem:
             raise InputError(self.problem)
-        return arrange(self.files, self.name, self.numbers)
+        return arrange(self.files, self.numbers)
 
     def __str__(self) -> str:
         first = self.files[0]
@@ -85,7 +86,7 @@ class StackFiles:
 
 
 def is_named_dicom(path: Path) -> bool:
-    """Say whether a file's name says that it is DICOM (.dcm, .ima, also in gzip); most have no ending at all."""
+    """Say whether a name ends as DICOM does (.dcm, .ima, also in gzip); many DICOM files have no ending at all."""
     return path.name.lower().endswith(_DICOM_SUFFIXES)
 
 
@@ -143,11 +144,11 @@ def look_into(folder: Path, known: Sequence[ImageFile] = ()) -> FolderContent:
         skipped["a copy of another file"] += copies
     if skipped:
         logger.info("%s: skipped %s", folder, ", ".join(f"{why} ({count})" for why, count in skipped.items()))
-    return FolderContent(_named(folder, grouped(images)), headers, others)
+    return FolderContent(_with_names(folder, grouped(images)), headers, others)
 
 
 def _is_short(file: Path) -> bool:
-    """Say whether a file has no room for the preamble of DICOM, or cannot be opened."""
+    """Say whether a file is too short for DICOM, or cannot be opened."""
     try:
         with file.open("rb") as stream:
             return len(stream.read(_PREAMBLE)) < _PREAMBLE
@@ -156,10 +157,7 @@ def _is_short(file: Path) -> bool:
 
 
 def _without_copies(images: list[ImageFile]) -> tuple[list[ImageFile], int]:
-    """Leave out files that are there twice: same SOPInstanceUID, and same header as far as it is read.
-
-    The UID alone does not do: anonymised images are seen that all have one.
-    """
+    """Leave out copies of files: those of equal `identity`. Return the others, and how many copies there are."""
     kept: dict[object, ImageFile] = {}
     for image in images:
         kept.setdefault(identity(image), image)
@@ -167,7 +165,10 @@ def _without_copies(images: list[ImageFile]) -> tuple[list[ImageFile], int]:
 
 
 def identity(image: ImageFile) -> object:
-    """Return what two files have in common that hold the same image: UID and header, as far as it is read."""
+    """Return a key that only files of the same image share: SOPInstanceUID and the header as far as it is read.
+
+    The UID is not enough: some anonymised images all have the same.
+    """
     if not image.sop_uid or not image.frames:
         return image.path
     first = image.frames[0]
@@ -177,7 +178,7 @@ def identity(image: ImageFile) -> object:
 
 
 def grouped(images: Sequence[ImageFile]) -> list[tuple[list[ImageFile], str]]:
-    """Group files by stack, each with what is wrong with it."""
+    """Group files by stack; each group comes with its problem, "" where there is none."""
     groups: dict[tuple[object, ...], list[ImageFile]] = {}
     for image in images:
         if image.multiframe:
@@ -185,7 +186,7 @@ def grouped(images: Sequence[ImageFile]) -> list[tuple[list[ImageFile], str]]:
         elif not image.problem:
             groups.setdefault((image.series_uid, image.owner, kind_key(image.frames[0])), []).append(image)
     found = [(part, "") for group in groups.values() for part in _echoes_apart(group)]
-    # A broken file may be a slice of its series, or of any if it does not say.
+    # A broken file may be a slice of its series, or of any series if it does not name one: these cannot be read either.
     for image in images:
         if image.problem and not image.multiframe:
             touched = [
@@ -201,7 +202,7 @@ def grouped(images: Sequence[ImageFile]) -> list[tuple[list[ImageFile], str]]:
 
 
 def _echoes_apart(group: list[ImageFile]) -> list[list[ImageFile]]:
-    """Split a series of several echoes, each with several phases, by echo; several echoes alone are one stack."""
+    """Split a series by echo if its echoes have several frames at one position; otherwise the echoes are the frames."""
     if group[0].multiframe:
         return [group]
     echoes: dict[float | None, list[ImageFile]] = {}
@@ -210,7 +211,7 @@ def _echoes_apart(group: list[ImageFile]) -> list[list[ImageFile]]:
     for image in sorted(group, key=_echo_time):
         frame = image.frames[0]
         echo = frame.labels.get("echo_time")
-        # Within one echo the times may differ by rounding.
+        # The echo times of one echo may differ by rounding.
         if echo is None or last is None or echo - last > SAME_ECHO_MS:
             last = echo
         echoes.setdefault(last, []).append(image)
@@ -222,8 +223,8 @@ def _echo_time(image: ImageFile) -> float:
     return image.frames[0].labels.get("echo_time", 0.0)
 
 
-def _named(folder: Path, groups: list[tuple[list[ImageFile], str]]) -> list[StackFiles]:
-    """Name the stacks of a folder, each differently."""
+def _with_names(folder: Path, groups: list[tuple[list[ImageFile], str]]) -> list[StackFiles]:
+    """Make the stacks of a folder, each with a name of its own."""
     classic = [group for group, _ in groups if not group[0].multiframe]
     names = []
     for group, _ in groups:
@@ -233,7 +234,7 @@ def _named(folder: Path, groups: list[tuple[list[ImageFile], str]]) -> list[Stac
         elif len(classic) == 1:
             names.append(folder.resolve().name)
         else:
-            names.append(f"{folder.resolve().name}_{_safe(first.series_number) or classic.index(group) + 1}")
+            names.append(f"{folder.resolve().name}_{_file_name_part(first.series_number) or classic.index(group) + 1}")
     twice = {name for name, count in Counter(names).items() if count > 1}
     seen: Counter[str] = Counter()
     for i, (group, _) in enumerate(groups):
@@ -256,13 +257,13 @@ def _numbers(images: list[ImageFile], one: ImageFile) -> frozenset[float]:
     )
 
 
-def _safe(number: str) -> str:
-    """Return a series number if it is one: it becomes part of a file name."""
+def _file_name_part(number: str) -> str:
+    """Return a series number if it is an integer, else "": it becomes part of a file name."""
     return number if number.lstrip("-").isascii() and number.lstrip("-").isdigit() else ""
 
 
 def file_stem(path: Path) -> str:
-    """Return the name of a file without DICOM's endings, in any case; other dots are part of the name."""
+    """Return the name of a file without the endings of DICOM; other dots are part of the name."""
     name = path.name
     for suffix in sorted(_DICOM_SUFFIXES, key=len, reverse=True):
         if name.lower().endswith(suffix) and len(name) > len(suffix):

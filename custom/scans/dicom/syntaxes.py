@@ -33,12 +33,12 @@ _PACKAGES = {
 
 
 def is_compressed(syntax: str) -> bool:
-    """Say whether the pixels are encapsulated: JPEG of some kind, or run lengths."""
+    """Say whether the pixels are compressed: by one of the JPEG standards, or as run lengths."""
     return syntax not in _UNCOMPRESSED
 
 
 def is_supported(syntax: str) -> bool:
-    """Say whether the pixels can be decoded, given the packages."""
+    """Say whether the pixels can be decoded once the packages are installed."""
     return syntax in _UNCOMPRESSED or syntax == _RLE or syntax in _PACKAGES
 
 

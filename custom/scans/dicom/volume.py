@@ -1,4 +1,4 @@
-"""A result on its way into DICOM images: values, places, and the slices of the source that it derives from."""
+"""A result as DICOM images need it: values, positions, and the frames of the source that it comes from."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _LARGEST_SIDE = 65535  # Rows and Columns are 16 bit
 
 @dataclass(frozen=True)
 class DerivedVolume:
-    """Values and places of a result.
+    """Values and positions of a result.
 
     Attributes:
         array: (columns, rows, slices, frames), in the source's units.
         planes: where the slices lie.
         thickness: SliceThickness, mm.
-        origins: [slice][frame], the frame of the source that each derives from.
-        rescales: [slice][frame], how each is stored; all alike unless the range is too wide for that.
+        origins: [slice k][frame t], the frame of the source that each comes from.
+        rescales: [slice k][frame t], how each is stored; all alike unless the range is too wide for that.
     """
 
     array: np.ndarray
@@ -45,13 +45,13 @@ class DerivedVolume:
         """How many frames each slice has."""
         return self.array.shape[3]
 
-    def stored(self, index: int, moment: int) -> np.ndarray:
-        """Return the stored values (rows, columns) of a slice and frame."""
-        return self.rescales[index][moment].stored(self.array[:, :, index, moment].T)
+    def stored(self, k: int, t: int) -> np.ndarray:
+        """Return the stored values (rows, columns) of slice k and frame t."""
+        return self.rescales[k][t].stored(self.array[:, :, k, t].T)
 
 
 def derived_volume(array: np.ndarray, affine: np.ndarray, source: DicomStack, target: Path) -> DerivedVolume:
-    """Work out places, origins and storage of a result.
+    """Work out positions, origins and storage of a result.
 
     Args:
         array: (columns, rows[, slices[, frames]]), finite, in the source's units.
@@ -94,7 +94,7 @@ def derived_volume(array: np.ndarray, affine: np.ndarray, source: DicomStack, ta
 def _rescales(values: np.ndarray, origins: list[tuple[Frame, ...]], signed: bool) -> list[list[Rescale]]:
     """Choose one rescale for all planes if it can be as fine as the finest of the source, else one for each plane.
 
-    Not every reader takes a slope that changes from plane to plane, and none likes a sign that does.
+    One is better: some readers expect the same slope in all planes, and all expect the same sign of the stored values.
     """
     planes = [frame for row in origins for frame in row]
     finest = min(abs(frame.slope) for frame in planes)

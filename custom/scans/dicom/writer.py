@@ -1,4 +1,4 @@
-"""Writing a result as a derived DICOM series: in place, in the source's units, with its patient and study."""
+"""Writing a result as a derived DICOM series, with the geometry, units, patient and study of its source."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from custom.scans.dicom.clean import read_clean
 from custom.scans.dicom.enhanced import write_enhanced
 from custom.scans.dicom.flatten import flat_header
 from custom.scans.dicom.frame import DicomStack, Frame
-from custom.scans.dicom.headers import quiet
+from custom.scans.dicom.headers import lenient_pydicom
 from custom.scans.dicom.provenance import Provenance
 from custom.scans.dicom.series import DerivedSeries
 from custom.scans.dicom.volume import derived_volume
@@ -25,13 +25,13 @@ from custom.storage import check_free, whole_file, whole_folder
 
 __all__ = ["DicomForm", "write_dicom", "writes_one_file"]
 
-#: What a result is: "as_input", classic or Enhanced as its source is; "classic", single files from an Enhanced source
-#: too; "enhanced", one file, from an Enhanced source only.
+#: The form of a result: "as_input" is that of its source; "classic" is single-frame files, also from an Enhanced
+#: source; "enhanced" is one multi-frame file, from an Enhanced source only.
 DicomForm = Literal["as_input", "classic", "enhanced"]
 
 
 def writes_one_file(enhanced: bool, form: DicomForm, path: Path) -> bool:
-    """Say whether a result is one Enhanced file, rather than a folder of classic ones.
+    """Say whether a result is one Enhanced file; else it is a folder of classic files.
 
     Args:
         enhanced: whether the source is Enhanced.
@@ -39,7 +39,7 @@ def writes_one_file(enhanced: bool, form: DicomForm, path: Path) -> bool:
         path: the source, for messages.
 
     Raises:
-        InputError: for an Enhanced result of a classic source, which does not say enough for one.
+        InputError: for an Enhanced result of a classic source, whose headers lack elements that it needs.
     """
     if form == "enhanced" and not enhanced:
         raise InputError(
@@ -61,9 +61,9 @@ def write_dicom(
 ) -> Path:
     """Write a derived MR series, whole or not at all: a folder of classic images, or one Enhanced file.
 
-    Study, patient and frame of reference are the source's, series and images are new. What each image says of its
-    acquisition is what the source's frame says that it derives from: the same frame of the nearest slice. Values are
-    stored in 16 bits, to half a stored unit of the source wherever the range allows.
+    Study, patient and frame of reference are those of the source; series and images are new. Each image takes the
+    elements of its acquisition from the source frame that it comes from: the same frame of the nearest slice. Values
+    are stored in 16 bits, with an error of at most half a stored unit of the source if their range allows.
 
     Args:
         array: (columns, rows[, slices[, frames]]), real numbers in the source's units.
@@ -87,7 +87,7 @@ def write_dicom(
     volume = derived_volume(np.asarray(array), np.asarray(affine, dtype=np.float64), source, target)
     made = provenance or Provenance()
     series = DerivedSeries(made if made.factor else replace(made, factor=_factor(source.affine, affine)))
-    with quiet():
+    with lenient_pydicom():
         if one_file:
             with whole_file(target) as temporary:
                 write_enhanced(volume, read_clean(source.files[0]), source, series, temporary, target)
@@ -106,12 +106,12 @@ class _Headers:
         self.read = lru_cache(maxsize=None)(read_clean)
 
     def __call__(self, frame: Frame) -> Dataset:
-        """Give a header that may be changed."""
+        """Return the classic header of a frame, a copy that may be changed."""
         header = self.read(frame.path)
         return flat_header(header, frame.number) if self.enhanced else copy.deepcopy(header)
 
 
 def _factor(source: np.ndarray, result: np.ndarray) -> str:
-    """Say by how much the voxels became smaller along columns, rows and slices."""
+    """Return the factors by which the voxels became smaller along columns, rows and slices, such as "4x4x1"."""
     ratios = np.linalg.norm(source[:3, :3], axis=0) / np.linalg.norm(np.asarray(result)[:3, :3], axis=0)
     return "x".join(f"{ratio:.4g}" for ratio in ratios)

@@ -118,7 +118,7 @@ def test_magnitude_and_phase_are_two_scans(tmp_path: Path) -> None:
         shutil.move(file, tmp_path / "a" / f"P{file.name}")
     stacks = find_stacks(tmp_path / "a")
     assert [len(stack.files) for stack in stacks] == [4, 4]
-    assert sorted(stack.name for stack in stacks) == ["a_3_magnitude1", "a_3_phase2"]
+    assert sorted(scan.name for scan in list_scans(tmp_path / "a")) == ["a_3_magnitude1", "a_3_phase2"]
     for stack in stacks:
         check_read(stack, Layout())
 
