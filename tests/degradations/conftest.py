@@ -20,6 +20,12 @@ def factory(request: pytest.FixtureRequest) -> Callable[[tuple[int, ...]], Degra
     return DEGRADATIONS[request.param]
 
 
+@pytest.fixture(scope="session", params=["area_mean", "kspace_crop", "sharpened"])
+def some_factory(request: pytest.FixtureRequest) -> Callable[[tuple[int, ...]], Degradation]:
+    """Makes a degradation: one of each kind, for what their common base does."""
+    return DEGRADATIONS[request.param]
+
+
 @pytest.fixture(
     scope="session", params=[name for name, make in DEGRADATIONS.items() if make((2, 2)).border is not None]
 )

@@ -5,9 +5,68 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from degradation_cases import degrade, random_image
+from hypothesis import given
+from hypothesis import strategies as st
 
-from custom.degradations import KSpaceCrop
+from custom.degradations import (
+    KSpaceCrop,
+)
 from custom.errors import UsageError
+
+
+@given(
+    n=st.integers(2, 40),
+    s=st.integers(2, 5),
+    line=st.integers(0, 12),
+    pixel_centre=st.booleans(),
+    phase=st.floats(0, 3, width=16),
+)
+def test_kspace_crop_keeps_waves_below_its_edge_halves_them_on_it_and_removes_those_above(
+    n: int, s: int, line: int, pixel_centre: bool, phase: float
+) -> None:
+    size = n * s  # n: the low-resolution size, even and odd
+    line = min(line, (size - 1) // 2)
+    wave = np.cos(2 * np.pi * line * np.arange(size) / size + phase)
+    degradation = KSpaceCrop((1, s), pixel_centre_grid=pixel_centre)
+    result = degrade(degradation, wave[None])[0]
+    x = s * np.arange(n) + degradation.grid.offset[1]
+    weight = 1.0 if 2 * line < n else 0.5 if 2 * line == n else 0.0
+    np.testing.assert_allclose(result, weight * np.cos(2 * np.pi * line * x / size + phase), atol=1e-12)
+
+
+@given(shape_lr=st.tuples(st.integers(1, 12), st.integers(1, 12)), s=st.integers(2, 4), pixel_centre=st.booleans())
+def test_kspace_crop_is_the_cropped_fft_of_numpy(shape_lr: tuple[int, int], s: int, pixel_centre: bool) -> None:
+    image = random_image(*(n * s for n in shape_lr))
+    # Origin at voxel 0, so no shift of the image; frequencies in numpy's order; the shift as a phase of each line.
+    spectrum = np.fft.fft2(image)
+    for axis, n in enumerate(shape_lr):
+        frequency = np.rint(np.fft.fftfreq(n * s) * n * s).astype(int)
+        if pixel_centre:
+            phase = np.exp(2j * np.pi * frequency * (s - 1) / 2 / (n * s))
+            spectrum *= np.expand_dims(phase, 1 - axis)
+        by_frequency = {k: np.take(spectrum, i, axis) for i, k in enumerate(frequency)}
+        lines = [
+            (by_frequency[k] + by_frequency.get(-k, by_frequency[k])) / 2 if 2 * k == -n else by_frequency[k]
+            for k in np.rint(np.fft.fftfreq(n) * n).astype(int)
+        ]
+        spectrum = np.stack(lines, axis)
+    expected = np.fft.ifft2(spectrum) / s**2
+    assert np.abs(expected.imag).max() < 1e-12
+    np.testing.assert_allclose(
+        degrade(KSpaceCrop((s, s), pixel_centre_grid=pixel_centre), image), expected.real, atol=1e-12
+    )
+
+
+@given(n=st.integers(1, 12), s=st.integers(2, 4))
+def test_plain_kspace_crop_is_the_real_part_of_a_crop_around_the_centre(n: int, s: int) -> None:
+    image = random_image(n * s)
+    centred = np.fft.fftshift(np.fft.fft(image))
+    start = n * s // 2 - n // 2
+    expected = np.fft.ifft(np.fft.ifftshift(centred[start : start + n])).real / s
+    np.testing.assert_allclose(
+        degrade(KSpaceCrop((1, s), pixel_centre_grid=False), image[None])[0], expected, atol=1e-12
+    )
 
 
 def test_a_window_multiplies_the_cropped_k_space() -> None:

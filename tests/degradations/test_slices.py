@@ -2,55 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
-from degradation_cases import DEGRADATIONS
+from degradation_cases import DEGRADATIONS, MaskedCoils, noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from custom.degradations import UPSAMPLING_METHODS, AreaMean, Degradation, GaussianDecimation, Grid, SliceBySlice
+from custom.degradations import UPSAMPLING_METHODS, AreaMean, Degradation, GaussianDecimation, SliceBySlice
 from custom.errors import InputError, UsageError
-from custom.kspace import fft_centred, ifft_centred
 
 axes = st.integers(-3, 2)
 sizes = st.tuples(*[st.integers(1, 9)] * 3)
-
-
-class MaskedCoils(Degradation):
-    """K-space of which every second line was measured, by two coils: no matrix for each axis, no border."""
-
-    def __init__(self, scale: tuple[int, ...] = (1, 1)) -> None:
-        super().__init__(Grid.pixel_centre((1,) * len(scale)))
-
-    def _sensitivities(self, size: Sequence[int]) -> Tensor:
-        ramp = torch.linspace(0.5, 1.0, size[1], dtype=torch.float64)
-        return torch.stack([torch.complex(ramp, 1 - ramp), torch.complex(1 - ramp, ramp)])[:, None]
-
-    def forward(self, hr: Tensor) -> Tensor:
-        k_space = fft_centred(hr * self._sensitivities(hr.shape[2:]), (-2, -1))
-        k_space[..., ::2] = 0
-        return k_space
-
-    def adjoint(self, lr: Tensor, size: Sequence[int] | None = None) -> Tensor:
-        measured = lr.clone()
-        measured[..., ::2] = 0
-        coils = ifft_centred(measured, (-2, -1)) * self._sensitivities(lr.shape[2:]).conj()
-        return coils.sum(1, keepdim=True)
-
-    def upsample(self, lr: Tensor, method: str = "cubic", size: Sequence[int] | None = None) -> Tensor:
-        return self.adjoint(lr, size)
-
-
+# With a border and without, on both kinds of grid, and one that is no matrix for each axis.
+NAMES = ("bicubic_gaussian_lr", "gaussian_decimation", "kspace_crop_windowed", "masked_coils")
 IN_PLANE: dict[str, Callable[[tuple[int, ...]], Degradation]] = {**DEGRADATIONS, "masked_coils": MaskedCoils}
-
-
-def noise(*shape: int, complex_valued: bool = False, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, dtype=torch.complex128 if complex_valued else torch.float64, generator=generator)
 
 
 def by_hand(act: Callable[[Tensor], Tensor], volumes: Tensor, axis: int) -> Tensor:
@@ -58,7 +27,7 @@ def by_hand(act: Callable[[Tensor], Tensor], volumes: Tensor, axis: int) -> Tens
     return torch.stack([act(part) for part in volumes.unbind(range(2, 5)[axis])], range(2, 5)[axis])
 
 
-@pytest.mark.parametrize("name", IN_PLANE)
+@pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=10)
 @given(axis=axes, shape=sizes, scale=st.tuples(*[st.integers(1, 4)] * 2))
 def test_each_slice_is_treated_by_itself(name: str, axis: int, shape: tuple[int, ...], scale: tuple[int, ...]) -> None:
@@ -83,16 +52,16 @@ def test_each_slice_is_treated_by_itself(name: str, axis: int, shape: tuple[int,
     assert torch.equal(degradation.upsample(low, "linear", size=flat), in_plane.upsample(low, "linear", size=flat))
 
 
-@pytest.mark.parametrize("name", IN_PLANE)
+@pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=5)
 @given(axis=axes, shape=sizes, scale=st.tuples(*[st.integers(1, 4)] * 2))
 def test_the_adjoint_passes_the_dot_product_test(
     name: str, axis: int, shape: tuple[int, ...], scale: tuple[int, ...]
 ) -> None:
     degradation = SliceBySlice(IN_PLANE[name](scale), axis)
-    x = noise(2, 1, *shape, complex_valued=True, seed=1)
+    x = noise(2, 1, *shape, dtype=torch.complex128, seed=1)
     forward = degradation(x)
-    y = noise(*forward.shape, complex_valued=True, seed=2)
+    y = noise(*forward.shape, dtype=torch.complex128, seed=2)
     back = degradation.adjoint(y, size=shape)
     assert back.shape == x.shape
     torch.testing.assert_close(torch.vdot(y.flatten(), forward.flatten()), torch.vdot(back.flatten(), x.flatten()))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from degradation_cases import noise
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -27,10 +28,6 @@ from custom.errors import UsageError
 
 Factory = Callable[[tuple[int, ...]], Degradation]
 LOCAL_METHODS = ("nearest", "linear", "cubic")
-
-
-def noise(*shape: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, dtype=dtype, generator=torch.Generator().manual_seed(seed))
 
 
 def ramp(coordinates: list[np.ndarray], slopes: list[float]) -> Tensor:
@@ -193,8 +190,8 @@ def test_constants_are_kept_in_any_size(
 
 
 @pytest.mark.parametrize("method", UPSAMPLING_METHODS)
-def test_gradients_types_and_complex_images(factory: Factory, method: str) -> None:
-    degradation = factory((2, 3))
+def test_gradients_types_and_complex_images(some_factory: Factory, method: str) -> None:
+    degradation = some_factory((2, 3))
     lr = noise(1, 1, 4, 3)
     assert torch.autograd.gradcheck(lambda x: degradation.upsample(x, method), lr.clone().requires_grad_())
     hr = degradation.upsample(lr, method)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from hypothesis import given, settings
+from degradation_cases import degrade, gaussian_blob, noise, random_image
+from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from PIL import Image
 from scipy.ndimage import gaussian_filter
-from torch import Tensor
 
 from custom.degradations import (
     AreaMean,
@@ -24,20 +21,6 @@ from custom.degradations import (
     GaussianDecimation,
     KSpaceCrop,
 )
-
-Factory = Callable[[tuple[int, ...]], Degradation]
-
-
-def random_image(*shape: int, seed: int = 0) -> NDArray[np.float64]:
-    image: NDArray[np.float64] = np.random.default_rng(seed).standard_normal(shape)
-    return image
-
-
-def degrade(degradation: Degradation, image: NDArray[np.float64]) -> NDArray[np.float64]:
-    return degradation(torch.from_numpy(image)[None, None])[0, 0].numpy()
-
-
-# --- plane waves -----------------------------------------------------------------------------------------------------
 
 
 def area_response(f: float, s: int) -> float:
@@ -88,79 +71,6 @@ def test_plane_wave_keeps_frequency_and_phase_and_is_damped_by_the_transfer_func
         np.testing.assert_allclose(result[1, inner], expected[inner], atol=tolerance, err_msg=str(degradation))
 
 
-@given(
-    n=st.integers(2, 40),
-    s=st.integers(2, 5),
-    line=st.integers(0, 12),
-    pixel_centre=st.booleans(),
-    phase=st.floats(0, 3, width=16),
-)
-def test_kspace_crop_keeps_waves_below_its_edge_halves_them_on_it_and_removes_those_above(
-    n: int, s: int, line: int, pixel_centre: bool, phase: float
-) -> None:
-    size = n * s  # n: the low-resolution size, even and odd
-    line = min(line, (size - 1) // 2)
-    wave = np.cos(2 * np.pi * line * np.arange(size) / size + phase)
-    degradation = KSpaceCrop((1, s), pixel_centre_grid=pixel_centre)
-    result = degrade(degradation, wave[None])[0]
-    x = s * np.arange(n) + degradation.grid.offset[1]
-    weight = 1.0 if 2 * line < n else 0.5 if 2 * line == n else 0.0
-    np.testing.assert_allclose(result, weight * np.cos(2 * np.pi * line * x / size + phase), atol=1e-12)
-
-
-# --- where things lie ------------------------------------------------------------------------------------------------
-
-
-def gaussian_blob(shape: tuple[int, ...], centre: NDArray[np.float64], sigma: NDArray[np.float64]) -> Tensor:
-    axes = [np.exp(-0.5 * ((np.arange(n) - c) / w) ** 2) for n, c, w in zip(shape, centre, sigma, strict=True)]
-    blob = torch.from_numpy(axes[0])
-    for axis in axes[1:]:
-        blob = blob[..., None] * torch.from_numpy(axis)
-    return blob[None, None]
-
-
-def centre_of_mass(image: Tensor) -> NDArray[np.float64]:
-    spatial = image[0, 0]
-    means = []
-    for axis in range(spatial.ndim):
-        line = spatial.sum([a for a in range(spatial.ndim) if a != axis])
-        means.append(float((line * torch.arange(len(line))).sum() / line.sum()))
-    return np.array(means)
-
-
-@settings(max_examples=10)
-@given(data=st.data())
-def test_blob_lies_where_the_grid_says(
-    factory: Factory, scales: st.SearchStrategy[tuple[int, ...]], data: st.DataObject
-) -> None:
-    degradation = factory(data.draw(scales))
-    scale, offset = np.array(degradation.scale_factor), np.array(degradation.grid.offset)
-    sigma = 1.6 * scale  # narrow enough to move by a fraction of a voxel, wide enough not to alias
-    border = degradation.border or (0,) * len(scale)
-    shape = tuple(int(20 * s + b + data.draw(st.integers(0, s - 1))) for s, b in zip(scale, border, strict=True))
-    centre = np.array([n / 2 + data.draw(st.floats(-1.0, 1.0)) for n in shape])
-    blob = gaussian_blob(shape, centre, sigma)
-    at = scale * centre_of_mass(degradation(blob)) + offset
-    np.testing.assert_allclose(at, centre, atol=0.01)
-
-
-@settings(max_examples=6)
-@given(data=st.data())
-def test_blob_comes_back_to_its_place(
-    factory: Factory, scales: st.SearchStrategy[tuple[int, ...]], data: st.DataObject
-) -> None:
-    degradation = factory(data.draw(scales))
-    scale = np.array(degradation.scale_factor)
-    border = degradation.border or (0,) * len(scale)
-    shape = tuple(int(20 * s + b + data.draw(st.integers(0, s - 1))) for s, b in zip(scale, border, strict=True))
-    centre = np.array([n / 2 + data.draw(st.floats(-1.0, 1.0)) for n in shape])
-    lr = degradation(gaussian_blob(shape, centre, 1.6 * scale))
-    for method in ("linear", "cubic", "zero_filled"):
-        hr = degradation.upsample(lr, method, size=shape)
-        assert hr.shape == (1, 1, *shape)
-        np.testing.assert_allclose(centre_of_mass(hr), centre, atol=0.02, err_msg=method)
-
-
 @pytest.mark.parametrize("scale", [(2, 3), (4, 1), (1, 1, 4), (2, 2, 2)])
 def test_gaussian_blob_becomes_the_wider_gaussian(scale: tuple[int, ...]) -> None:
     sigma, blob_sigma = np.array([1.1 * s for s in scale]), np.array([2.0 * s for s in scale])
@@ -176,9 +86,6 @@ def test_gaussian_blob_becomes_the_wider_gaussian(scale: tuple[int, ...]) -> Non
         (GaussianDecimation(scale, sigma=tuple(sigma)), decimated),
     ):
         torch.testing.assert_close(degradation(blob), wanted, rtol=0, atol=3e-4)
-
-
-# --- other programs --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("kernel", "shape"), [((4, 4), (12, 16)), ((3, 2), (9, 14)), ((1, 2, 4), (5, 6, 8))])
@@ -246,35 +153,23 @@ def test_bicubic_shrinking_mirrors_its_borders(s: int) -> None:
     np.testing.assert_allclose(degrade(bicubic, image), degrade(bicubic, mirrored)[4:-4, 4:-4], atol=1e-12)
 
 
-@given(shape_lr=st.tuples(st.integers(1, 12), st.integers(1, 12)), s=st.integers(2, 4), pixel_centre=st.booleans())
-def test_kspace_crop_is_the_cropped_fft_of_numpy(shape_lr: tuple[int, int], s: int, pixel_centre: bool) -> None:
-    image = random_image(*(n * s for n in shape_lr))
-    # Origin at voxel 0, so no shift of the image; frequencies in numpy's order; the shift as a phase of each line.
-    spectrum = np.fft.fft2(image)
-    for axis, n in enumerate(shape_lr):
-        frequency = np.rint(np.fft.fftfreq(n * s) * n * s).astype(int)
-        if pixel_centre:
-            phase = np.exp(2j * np.pi * frequency * (s - 1) / 2 / (n * s))
-            spectrum *= np.expand_dims(phase, 1 - axis)
-        by_frequency = {k: np.take(spectrum, i, axis) for i, k in enumerate(frequency)}
-        lines = [
-            (by_frequency[k] + by_frequency.get(-k, by_frequency[k])) / 2 if 2 * k == -n else by_frequency[k]
-            for k in np.rint(np.fft.fftfreq(n) * n).astype(int)
-        ]
-        spectrum = np.stack(lines, axis)
-    expected = np.fft.ifft2(spectrum) / s**2
-    assert np.abs(expected.imag).max() < 1e-12
-    np.testing.assert_allclose(
-        degrade(KSpaceCrop((s, s), pixel_centre_grid=pixel_centre), image), expected.real, atol=1e-12
-    )
+def test_one_sigma_leaves_axes_of_scale_1_alone_and_one_per_axis_does_not() -> None:
+    x = noise(1, 1, 8, 8)
+    for make in (GaussianDecimation, BicubicGaussian):
+        y = make((1, 4), sigma=1.0)(x)
+        torch.testing.assert_close(y[:, :, 3:4], make((1, 4), sigma=1.0)(x[:, :, 3:4]))  # rows do not see each other
+        assert not torch.allclose(make((1, 4), sigma=(1.0, 1.0))(x), y)
 
 
-@given(n=st.integers(1, 12), s=st.integers(2, 4))
-def test_plain_kspace_crop_is_the_real_part_of_a_crop_around_the_centre(n: int, s: int) -> None:
-    image = random_image(n * s)
-    centred = np.fft.fftshift(np.fft.fft(image))
-    start = n * s // 2 - n // 2
-    expected = np.fft.ifft(np.fft.ifftshift(centred[start : start + n])).real / s
-    np.testing.assert_allclose(
-        degrade(KSpaceCrop((1, s), pixel_centre_grid=False), image[None])[0], expected, atol=1e-12
-    )
+def test_mean_is_kept_by_blocks_kspace_and_blur() -> None:
+    x = noise(2, 1, 12, 24)
+    for degradation in (AreaMean((3, 4)), KSpaceCrop((3, 4)), KSpaceCrop((3, 4), pixel_centre_grid=False)):
+        torch.testing.assert_close(degradation(x).mean((2, 3)), x.mean((2, 3)))
+    blur = GaussianBlur((3.0, 7.0))  # longer than the image
+    torch.testing.assert_close(blur(x).mean((2, 3)), x.mean((2, 3)))
+
+
+def test_representation_names_what_matters() -> None:
+    assert "scale_factor=(1, 1, 4)" in repr(AreaMean((1, 1, 4)))
+    assert "sigma=(5.0, 5.0, 5.0)" in repr(GaussianBlur(5.0, 3))
+    assert "sigma_grid='hr'" in repr(BicubicGaussian(4, 2, sigma_grid="hr"))
