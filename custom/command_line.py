@@ -1,65 +1,30 @@
-"""What every bundle command does first and last: keys, errors in words, processes, random state."""
+"""The command line of a bundle command: its config files and keys, and the errors that it ends with."""
 
 from __future__ import annotations
 
 import difflib
 import inspect
 import logging
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import torch
-import torch.distributed as dist
 from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser, run
-from monai.utils import ensure_tuple, set_determinism
+from monai.utils import ensure_tuple
 
 from custom.errors import UsageError, input_error_in
-from custom.memory import keep_freed_memory
 
-__all__ = ["config_as_run", "finish", "flag", "start"]
+__all__ = ["check_keys", "config_as_run", "report_errors"]
 
 logger = logging.getLogger(__name__)
 
 
-def start(seed: int | None = 0, distributed: bool = False) -> None:
-    """Prepare the process of a bundle command; the first entry of `initialize` in every config.
-
-    Errors of the user are reported in words from here on; a misspelt key on the command line is one. The random
-    generators of Python, numpy and torch are set, and freed memory is kept for the next buffer. With `distributed` the
-    process joins those that torchrun started: NCCL where there are GPUs, gloo elsewhere; only the first one logs.
-
-    Args:
-        seed: of all random generators; None leaves them alone.
-        distributed: join the processes of torchrun.
-
-    Raises:
-        UsageError: for a misspelt key; for `distributed` without torchrun.
-    """
+def report_errors() -> None:
+    """Report errors of the user in words from here on, and end with their exit code; others keep their traceback."""
     sys.excepthook = _report
-    keep_freed_memory()
-    _check_keys(sys.argv)
-    if distributed and not dist.is_initialized():
-        if "RANK" not in os.environ:
-            raise UsageError(
-                "the multi_gpu configs run under torchrun: torchrun --nproc_per_node=N -m monai.bundle run ..."
-            )
-        if torch.cuda.is_available():
-            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
-        if dist.get_rank() > 0:
-            logging.disable(logging.WARNING)
-    set_determinism(seed=seed)
-
-
-def finish() -> None:
-    """End what `start` began; the last entry of `finalize` in every config."""
-    if dist.is_initialized():
-        dist.destroy_process_group()
 
 
 def config_as_run() -> dict[str, Any]:
@@ -77,16 +42,31 @@ def config_as_run() -> dict[str, Any]:
     return dict(parser.get())
 
 
-def flag(value: bool | str) -> bool:
-    """Read a switch of the command line, where `--overwrite true` arrives as a text.
+def check_keys() -> None:
+    """Refuse a key that no config has when it is close to one that they have; mention one that is close to none.
 
-    Raises:
-        UsageError: for anything but true and false.
+    A key below a misspelt parent (`--trian#trainer#max_epochs`) never comes here: MONAI ends with a KeyError when it
+    applies the keys, before any code of a bundle is imported, and its logging.conf may name no classes but Python's.
     """
-    words = {"true": True, "false": False}
-    if str(value).lower() not in words:
-        raise UsageError(f"a switch is {value!r}; give true or false")
-    return words[str(value).lower()]
+    files, overrides = _parse(sys.argv)
+    if not files:
+        return
+    config = ConfigParser.load_config_files(files)
+    arguments = [name for name in inspect.signature(run).parameters if name != "override"]
+    for key in overrides:
+        known: Any = {**config, **dict.fromkeys(arguments)}
+        above: list[str] = []
+        for part in key.replace("::", "#").split("#"):
+            if not isinstance(known, Mapping):
+                break
+            if part not in known:
+                close = difflib.get_close_matches(part, [str(k) for k in known], n=1, cutoff=0.7)
+                if close:
+                    raise UsageError(f"--{key}: no such key; did you mean --{'#'.join([*above, close[0]])}?")
+                logger.warning("--%s: no config has this key; it may have no effect", key)
+                break
+            known = known[part]
+            above.append(part)
 
 
 def _parse(argv: list[str]) -> tuple[list[str], dict[str, Any]]:
@@ -114,33 +94,6 @@ def _file_list(files: Any) -> list[str]:
     if files is None:
         return []
     return [str(f) for f in (files.split(",") if isinstance(files, str) else ensure_tuple(files))]
-
-
-def _check_keys(argv: list[str]) -> None:
-    """Refuse a key that no config has when it is close to one that they have; mention one that is close to none.
-
-    A key below a misspelt parent (`--trian#trainer#max_epochs`) never comes here: MONAI ends with a KeyError when it
-    applies the keys, before any code of a bundle is imported, and its logging.conf may name no classes but Python's.
-    """
-    files, overrides = _parse(argv)
-    if not files:
-        return
-    config = ConfigParser.load_config_files(files)
-    arguments = [name for name in inspect.signature(run).parameters if name != "override"]
-    for key in overrides:
-        known: Any = {**config, **dict.fromkeys(arguments)}
-        above: list[str] = []
-        for part in key.replace("::", "#").split("#"):
-            if not isinstance(known, Mapping):
-                break
-            if part not in known:
-                close = difflib.get_close_matches(part, [str(k) for k in known], n=1, cutoff=0.7)
-                if close:
-                    raise UsageError(f"--{key}: no such key; did you mean --{'#'.join([*above, close[0]])}?")
-                logger.warning("--%s: no config has this key; it may have no effect", key)
-                break
-            known = known[part]
-            above.append(part)
 
 
 def _report(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:

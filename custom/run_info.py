@@ -16,7 +16,6 @@ import numpy as np
 import torch
 
 from custom import __version__
-from custom.inferers.precision import automatic_precision
 from custom.storage import replace_file
 
 __all__ = ["git_revision", "versions", "write_config"]
@@ -32,10 +31,7 @@ _DISTRIBUTIONS = {
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that decide a result, by name; a package that is not installed is "not installed".
-
-    "amp_auto" is among them where `amp` "auto" has chosen a precision in this process: "float32 on cpu".
-    """
+    """Return the versions that decide a result, by name; a package that is not installed is "not installed"."""
     found = {"python": platform.python_version()}
     for name, distribution in _DISTRIBUTIONS.items():
         try:
@@ -43,9 +39,6 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[name] = "not installed"
     found["custom"] = __version__
-    chosen = automatic_precision()
-    if chosen:
-        found["amp_auto"] = ", ".join(f"{precision} on {device}" for device, precision in sorted(chosen.items()))
     return found
 
 

@@ -37,17 +37,15 @@ def test_misspelt_keys_are_refused_with_the_right_one(
     config: Path, monkeypatch: pytest.MonkeyPatch, given: str, meant: str
 ) -> None:
     monkeypatch.setattr(sys, "argv", _argv(config, given, "5"))
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     with pytest.raises(UsageError, match=f"did you mean {meant}"):
-        command_line.start(seed=None)
+        command_line.check_keys()
 
 
 def test_known_keys_pass_and_quite_new_ones_are_mentioned(
     config: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(sys, "argv", _argv(config, "--max_epochs", "5", "--my_remark", "x", "--train#trainer#amp", "1"))
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    command_line.start(seed=None)
+    command_line.check_keys()
     assert [record.getMessage().split(":")[0] for record in caplog.records] == ["--my_remark", "--train#trainer#amp"]
 
 
@@ -68,7 +66,7 @@ def _end(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
     """End as a command does in which an error is raised and none catches it."""
     monkeypatch.setattr(sys, "argv", ["pytest"])
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    command_line.start(seed=None)
+    command_line.report_errors()
     sys.excepthook(type(error), error, error.__traceback__)
 
 
@@ -95,17 +93,3 @@ def test_errors_of_the_user_are_words_and_exit_codes(
 def test_other_errors_keep_their_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     _end(ZeroDivisionError("division by zero"), monkeypatch)
     assert "ZeroDivisionError: division by zero" in capsys.readouterr().err
-
-
-def test_distributed_needs_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["pytest"])
-    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    monkeypatch.delenv("RANK", raising=False)
-    with pytest.raises(UsageError, match="torchrun"):
-        command_line.start(distributed=True)
-
-
-def test_switches_are_true_or_false() -> None:
-    assert [command_line.flag(v) for v in (True, "true", "True", False, "false")] == [True] * 3 + [False] * 2
-    with pytest.raises(UsageError, match="'yes'"):
-        command_line.flag("yes")

@@ -13,10 +13,11 @@ from custom.errors import InputError, MissingFileError, UsageError, input_error_
 from custom.evaluation import comparison_picture
 from custom.evaluation.summary import summarise
 from custom.handlers.comparison import ComparisonTable
-from custom.inferers import Tiles, VolumeSlices, autocast_dtype
+from custom.inferers import Precision, Tiles, VolumeSlices
 from custom.manifests import expand_ranges, load_manifest
 from custom.metrics import LPIPS
 from custom.metrics.image import crop
+from custom.options import switch
 from custom.scans import ResultOptions, ScanReference, list_scans, result_path
 from custom.storage import sha256
 from custom.transforms import SetGridAffined
@@ -55,7 +56,8 @@ PICTURE, VOLUME = torch.ones(1, 1, 8, 8), torch.ones(1, 1, 8, 8, 8)
         (lambda: SliceBySlice(AreaMean(2, spatial_dims=2), slice_axis=3), "slice_axis: 3"),
         (lambda: VolumeSlices(context_slices=4), "context_slices: 4"),
         (lambda: Tiles(tile_size=0), "tile_size is 0"),
-        (lambda: autocast_dtype("sometimes", "cpu"), "amp is 'sometimes'"),
+        (lambda: Precision("sometimes").name, "amp is 'sometimes'"),
+        (lambda: switch("overwrite", "perhaps"), "overwrite is 'perhaps'; give true or false"),
         (lambda: intensity_scale(PICTURE, percentile=101), "percentile is 101"),
         (lambda: RandomPatches([], dict, [10, 8], (4, 4), (0, 0)), "patch_size"),
         (lambda: crop(PICTURE, -1), "crop_border is -1"),

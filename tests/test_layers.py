@@ -15,7 +15,9 @@ PACKAGE = ROOT / "custom"
 RANK = {
     "errors": 0,
     "memory": 0,
+    "options": 1,
     "storage": 1,
+    "command_line": 2,
     "kspace": 1,
     "arrays": 1,
     "degradations": 2,
@@ -27,11 +29,11 @@ RANK = {
     "inferers": 4,
     "manifests": 4,
     "transforms": 4,
+    "run": 5,
     "run_info": 5,
     "engines": 5,
     "evaluation": 5,
     "handlers": 6,
-    "command_line": 7,
     "release": 7,
     "integrations": 8,
 }

@@ -16,7 +16,8 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from custom.errors import InputError, MissingFileError, UsageError
 from custom.handlers.hooks import is_first_rank
-from custom.inferers.precision import automatic_precision, use_precision
+from custom.inferers.precision import Precision
+from custom.options import switch
 from custom.weights.checkpoints import fill_network, read_checkpoint, save_checkpoint
 
 __all__ = ["TrainingCheckpoint"]
@@ -32,7 +33,7 @@ class TrainingCheckpoint:
     - `model.pt`: the weights with the best key metric of the evaluator, a bare state dict of plain tensors;
     - `last.pt`: everything that an interrupted training needs to end with the same weights as an uninterrupted one:
       networks, optimizers and positions in the schedules by name, random state, best metric, the count of early
-      stopping, and the precision that `amp` "auto" has chosen. Written after every epoch.
+      stopping, and the precision. Written after every epoch.
 
     Both are written by rank 0 under a temporary name, then renamed. They hold tensors and plain values only, so that
     `torch.load(..., weights_only=True)` reads them.
@@ -50,6 +51,7 @@ class TrainingCheckpoint:
             optimizers they come from the config, so that a resumed training may be longer or slower.
         evaluator: whose `state.best_metric` is watched.
         evaluated: name of the network that the evaluator runs, whose weights become `model.pt`. None: the only one.
+        precision: of the training, which a resumed one keeps where `amp` is "auto"; float32 by default.
         patience: how many validations without a better key metric end the training; None never ends it.
         resume: True continues from `last.pt`.
 
@@ -65,8 +67,9 @@ class TrainingCheckpoint:
         lr_schedulers: Mapping[str, LRScheduler],
         evaluator: Engine,
         evaluated: str | None = None,
+        precision: Precision | None = None,
         patience: int | None = 8,
-        resume: bool = False,
+        resume: bool | str = False,
     ) -> None:
         if evaluated is None and len(networks) == 1:
             evaluated = next(iter(networks))
@@ -81,8 +84,9 @@ class TrainingCheckpoint:
         self.lr_schedulers = dict(lr_schedulers)
         self.evaluator = evaluator
         self.evaluated = evaluated
+        self.precision = precision or Precision(amp=False)
         self.patience = patience
-        self.resume = resume
+        self.resume = switch("resume", resume)
         self._without_gain = 0
 
     def attach(self, engine: Engine) -> None:
@@ -132,7 +136,7 @@ class TrainingCheckpoint:
                     "best_metric_epoch": int(state.best_metric_epoch),
                     "validations_without_gain": self._without_gain,
                     "random_state": torch.get_rng_state(),
-                    "precision": automatic_precision(),
+                    "precision": self.precision.state_dict(),
                 },
                 self.last,
             )
@@ -166,7 +170,7 @@ class TrainingCheckpoint:
             self.evaluator.state.best_metric_epoch = saved["best_metric_epoch"]
             self._without_gain = saved["validations_without_gain"]
             torch.set_rng_state(saved["random_state"].cpu())
-            use_precision(saved.get("precision", {}))
+            self.precision.load_state_dict(saved.get("precision", {}))
         except InputError:
             raise
         except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:

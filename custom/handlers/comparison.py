@@ -22,6 +22,8 @@ from custom.evaluation.summary import REFERENCE, Row, merge_rows, summarise, tab
 from custom.handlers.hooks import is_first_rank
 from custom.handlers.items import EvaluatedItem, evaluated_items, gather_over_ranks
 from custom.metrics import LPIPS, find_lpips
+from custom.options import switch
+from custom.run import Run
 from custom.run_info import versions
 from custom.storage import sha256
 
@@ -67,6 +69,7 @@ class ComparisonTable:
         crop_border: HR voxels to leave out of all figures at each side, the same for all methods.
         manifest: names the data (`name`, `digest`), for summary.json.
         weights: the file of the network's weights, whose digest goes to summary.json.
+        run: in whose precision and by which processor the networks run, for summary.json.
         networks: further networks by name, compared on the same scans with the evaluator's own inferer; they stand in
             all tables and pictures after the evaluator's network.
         references: methods besides cubic from which the paired differences of all others are given.
@@ -83,11 +86,12 @@ class ComparisonTable:
         crop_border: int | Sequence[int] = 0,
         manifest: _Manifest | None = None,
         weights: str | Path | None = None,
+        run: Run | None = None,
         networks: Mapping[str, torch.nn.Module] | None = None,
         references: Sequence[str] = (),
         pictures: bool = True,
         zoom: Literal["detail", "centre"] = "detail",
-        zscore: bool = False,
+        zscore: bool | str = False,
         lattice: bool = False,
     ) -> None:
         self.networks = dict(networks or {})
@@ -103,10 +107,11 @@ class ComparisonTable:
         self.crop_border = crop_border
         self.manifest = manifest
         self.weights = weights
+        self.run = run
         self.references = (REFERENCE, *references)
         self.pictures = pictures
         self.zoom = zoom
-        self.zscore = zscore
+        self.zscore = switch("zscore", zscore)
         self.lattice = lattice
         self._lpips: LPIPS | None = None
         self._rows: list[Row] = []
@@ -206,5 +211,6 @@ class ComparisonTable:
                 for name, network in networks.items()
                 if isinstance(network, torch.nn.Module)
             },
+            "computation": None if self.run is None else self.run.computation,
             "versions": versions(),
         }

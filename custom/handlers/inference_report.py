@@ -15,6 +15,8 @@ from custom.degradations import Degradation
 from custom.evaluation.inference_picture import inference_picture
 from custom.evaluation.pictures import frame_title, picture_name
 from custom.metrics import consistency
+from custom.options import switch
+from custom.run import Run
 from custom.storage import replace_file
 from custom.transforms.meta import header_of
 
@@ -25,15 +27,15 @@ class InferenceReport:
     """Write `inference.json`, a line a scan, and `pictures/<name>.png` to the folder of the results.
 
     A line holds the paths of scan and result, the seconds of the network, the peak memory of the process so far in
-    MiB, the backend, and the consistency: the root mean squared difference between the result, degraded again, and
-    the input, in units of the intensity scale. A picture shows the input, its cubic interpolation and the result in the
-    slice in the middle of the foreground, and a zoomed part of each. Of a scan with several frames it shows the first
-    and says so in its title.
+    MiB, precision, device, threads and backend, and the consistency: the root mean squared difference between the
+    result, degraded again, and the input, in units of the intensity scale. A picture shows the input, its cubic
+    interpolation and the result in the slice in the middle of the foreground, and a zoomed part of each. Of a scan with
+    several frames it shows the first and says so in its title.
 
     Args:
         output_dir: the folder of the results.
         degradation: that the network was made for; a 2D one within `SliceBySlice`.
-        backend: what runs the network, in words.
+        run: the run of the command, which says by what the results are computed.
         enabled: False does nothing, so that a config can switch it.
     """
 
@@ -41,13 +43,13 @@ class InferenceReport:
         self,
         output_dir: str | Path,
         degradation: Degradation,
-        backend: str = "torch",
-        enabled: bool = True,
+        run: Run,
+        enabled: bool | str = True,
     ) -> None:
         self.output_dir = Path(output_dir)
         self.degradation = degradation
-        self.backend = backend
-        self.enabled = enabled
+        self.run = run
+        self.enabled = switch("report", enabled)
         self._lines: list[dict[str, Any]] = []
 
     def attach(self, engine: Engine) -> None:
@@ -71,7 +73,7 @@ class InferenceReport:
             "result": str(item["pred_path"]),
             "seconds": round(engine.state.seconds, 3),
             "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-            "backend": f"{self.backend} {torch.__version__} on {engine.state.device}",
+            **self.run.computation,
             "consistency": round(consistency(sr, lr, self.degradation), 6),
         }
         self._lines.append(figures)

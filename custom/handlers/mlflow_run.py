@@ -23,6 +23,7 @@ from monai.engines import Trainer
 from custom.handlers.epoch_loss import EpochLoss
 from custom.handlers.hooks import around_run, is_first_rank, on_epoch_end_after_all, scalars
 from custom.handlers.mlflow_store import MLflowStore, careful
+from custom.options import switch
 from custom.run_info import git_revision, versions
 from custom.storage import sha256
 
@@ -85,7 +86,7 @@ class MLflowRun:
         run_name: str | None = None,
         parameters: Mapping[str, Any] | None = None,
         manifest: _Manifest | None = None,
-        resumed: bool = False,
+        resumed: bool | str = False,
         tags: Mapping[str, Any] | None = None,
         artifacts: Sequence[str | Path] = DEFAULT_ARTIFACTS,
         weights: Sequence[str | Path] = ("model.pt",),
@@ -96,7 +97,8 @@ class MLflowRun:
         self.experiment_name = experiment_name
         self.run_name = run_name
         self.parameters = flatten_parameters({**(parameters or {}), "version": versions()})
-        self.tags = {"resumed": str(resumed).lower(), **{name: str(value) for name, value in (tags or {}).items()}}
+        self.tags = {name: str(value) for name, value in (tags or {}).items()}
+        self.tags["resumed"] = str(switch("resume", resumed)).lower()
         self.manifest = manifest
         if manifest is not None:
             self.tags |= {"manifest": manifest.name, "manifest_digest": manifest.digest}

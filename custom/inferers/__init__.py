@@ -2,8 +2,8 @@
 
 from custom.inferers.flips import FlipEnsemble
 from custom.inferers.frames import Frames
-from custom.inferers.precision import Autocast, autocast_dtype
+from custom.inferers.precision import Autocast, Precision
 from custom.inferers.slices import VolumeSlices
 from custom.inferers.tiles import Tiles
 
-__all__ = ["Autocast", "FlipEnsemble", "Frames", "Tiles", "VolumeSlices", "autocast_dtype"]
+__all__ = ["Autocast", "FlipEnsemble", "Frames", "Precision", "Tiles", "VolumeSlices"]

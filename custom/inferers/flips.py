@@ -10,6 +10,8 @@ import torch
 from monai.inferers import Inferer, SimpleInferer
 from torch import Tensor
 
+from custom.options import switch
+
 __all__ = ["FlipEnsemble"]
 
 
@@ -26,8 +28,8 @@ class FlipEnsemble(Inferer):
     Source: Timofte et al. 2016, "Seven ways to improve example-based single image super resolution", section 3.7.
     """
 
-    def __init__(self, enabled: bool = True, inferer: Inferer | None = None) -> None:
-        self.enabled = enabled
+    def __init__(self, enabled: bool | str = True, inferer: Inferer | None = None) -> None:
+        self.enabled = switch("flip_ensemble", enabled)
         self.inferer = inferer or SimpleInferer()
 
     def __call__(self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:

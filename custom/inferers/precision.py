@@ -1,132 +1,99 @@
-"""Mixed precision on any device, chosen by a measurement."""
+"""Mixed precision on any device, chosen by what the processor can do."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from time import perf_counter
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any, Literal, cast
 
 import torch
-import torch.distributed as dist
 from monai.inferers import Inferer, SimpleInferer
-from torch import Tensor, nn
+from torch import Tensor
 
-from custom.errors import UsageError
+from custom.errors import InputError, UsageError
 
-__all__ = ["Autocast", "autocast_dtype", "automatic_precision", "use_precision"]
+__all__ = ["Autocast", "Precision"]
 
 logger = logging.getLogger(__name__)
 
-_NAMES = {None: "float32", torch.bfloat16: "bfloat16"}
-# What "auto" means in this process, by the kind of device.
-_chosen: dict[str, torch.dtype | None] = {}
+Name = Literal["float32", "bfloat16"]
+
+
+class Precision:
+    """The number format in which the convolutions of a network are computed: float32 or bfloat16.
+
+    bfloat16 has the range of float32, so that training needs no loss scaling, but 8 significant bits instead of 24.
+    What "auto" means depends on the device alone, never on how busy it is, and is found out when it is first asked for.
+
+    Args:
+        amp: True (bfloat16), False (float32), these as texts, or "auto": bfloat16 where the device has instructions
+            for it, else float32. Processors without such instructions are many times slower in bfloat16.
+        device: where the network runs.
+    """
+
+    def __init__(self, amp: bool | str = "auto", device: torch.device | str = "cpu") -> None:
+        self.amp = str(amp).lower()
+        self.device = device
+
+    @cached_property
+    def name(self) -> Name:
+        """The number format.
+
+        Raises:
+            UsageError: for another value of `amp`.
+        """
+        if self.amp not in ("true", "false", "auto"):
+            raise UsageError(f"amp is {self.amp!r}; give true, false or auto")
+        return "bfloat16" if self.amp == "true" or (self.amp == "auto" and _has_bfloat16(self.device)) else "float32"
+
+    def autocast(self) -> torch.autocast:
+        """Return the context in which the network runs."""
+        return torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.name == "bfloat16")
+
+    def state_dict(self) -> dict[str, str]:
+        """Return the number format by the kind of device, for a checkpoint."""
+        return {torch.device(self.device).type: self.name}
+
+    def load_state_dict(self, state: Mapping[str, str]) -> None:
+        """Let "auto" mean what it meant in an earlier process, so that a resumed training goes on in its precision.
+
+        Args:
+            state: as `state_dict` gave it; without an entry for this kind of device nothing changes.
+
+        Raises:
+            InputError: for a format that is neither float32 nor bfloat16.
+        """
+        name = state.get(torch.device(self.device).type, self.name)
+        if name not in ("float32", "bfloat16"):
+            raise InputError(f"the precision is {name!r}; known are float32 and bfloat16")
+        if self.amp == "auto" and name != self.name:
+            logger.info("precision: %s, as in the run before", name)
+            self.name = cast(Name, name)
 
 
 class Autocast(Inferer):
-    """Run a network under bfloat16 autocast where that helps; the result is float32.
-
-    MONAI's own `amp` is for CUDA alone. bfloat16 has the range of float32, so that training needs no loss scaling.
+    """Run a network in a precision; the result is float32. MONAI's own `amp` is for CUDA alone.
 
     Args:
-        amp: "auto" (chosen by `autocast_dtype`), True (bfloat16) or False (float32).
-        device: where the network runs.
-        inferer: what is run under autocast; the bare network by default.
+        precision: of the convolutions; float32 by default.
+        inferer: what is run; the bare network by default.
     """
 
-    def __init__(
-        self, amp: bool | Literal["auto"] = "auto", device: torch.device | str = "cpu", inferer: Inferer | None = None
-    ) -> None:
-        self.amp = amp
-        self.device_type = torch.device(device).type
+    def __init__(self, precision: Precision | None = None, inferer: Inferer | None = None) -> None:
+        self.precision = precision or Precision(amp=False)
         self.inferer = inferer or SimpleInferer()
-        # Here all ranks meet, to agree; later each may have another number of scans.
-        autocast_dtype(amp, self.device_type)
-
-    @property
-    def dtype(self) -> torch.dtype | None:
-        """The precision of the convolutions; None is float32. A resumed training may change what "auto" means."""
-        return autocast_dtype(self.amp, self.device_type)
 
     def __call__(self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
         """Apply the network to `(B, C, *spatial)`."""
-        dtype = self.dtype
-        if dtype is None:
-            return self.inferer(inputs, network, *args, **kwargs)
-        with torch.autocast(self.device_type, dtype=dtype):
-            prediction = self.inferer(inputs, network, *args, **kwargs)
-        return prediction.float()
+        with self.precision.autocast():
+            return cast(Tensor, self.inferer(inputs, network, *args, **kwargs)).float()
 
 
-def autocast_dtype(amp: bool | str, device_type: str) -> torch.dtype | None:
-    """Choose the precision of the convolutions: bfloat16, or None for float32.
-
-    Args:
-        amp: True, False (or these as texts), or "auto": on CUDA bfloat16 where the device has it; on the CPU what one
-            convolution, timed once in a process, says (processors without bfloat16 instructions are many times slower
-            with it). Of several processes all take what rank 0 finds, so "auto" is first asked for by all of them.
-        device_type: "cpu" or "cuda".
-
-    Raises:
-        UsageError: for another value of `amp`.
-    """
-    choice = str(amp).lower()
-    if choice in ("true", "false"):
-        return torch.bfloat16 if choice == "true" else None
-    if choice != "auto":
-        raise UsageError(f"amp is {amp!r}; give true, false or auto")
-    if device_type not in _chosen:
-        _chosen[device_type] = torch.bfloat16 if _agreed(_is_faster(device_type)) else None
-        logger.info("amp auto: %s on %s", _NAMES[_chosen[device_type]], device_type)
-    return _chosen[device_type]
-
-
-def automatic_precision() -> dict[str, str]:
-    """Return what "auto" means in this process, for example {"cpu": "float32"}; empty where nobody has asked."""
-    return {device_type: _NAMES[dtype] for device_type, dtype in _chosen.items()}
-
-
-def use_precision(chosen: Mapping[str, str]) -> None:
-    """Let "auto" mean what it meant in an earlier process, so that a resumed training goes on in its precision.
-
-    Args:
-        chosen: as `automatic_precision` gave it.
-
-    Raises:
-        KeyError: for a precision that is neither float32 nor bfloat16.
-    """
-    known = {name: dtype for dtype, name in _NAMES.items()}
-    for device_type, name in chosen.items():
-        if device_type in _chosen and _chosen[device_type] != known[name]:
-            logger.info("amp auto: %s on %s, as the run before", name, device_type)
-        _chosen[device_type] = known[name]
-
-
-def _is_faster(device_type: str) -> bool:
-    """Find out whether bfloat16 is the faster one here."""
-    if device_type == "cuda":
+def _has_bfloat16(device: torch.device | str) -> bool:
+    """Tell whether a device has instructions for bfloat16."""
+    kind = torch.device(device).type
+    if kind == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return _seconds(True) < 0.8 * _seconds(False)
-
-
-def _agreed(answer: bool) -> bool:
-    """Return rank 0's answer on all ranks: replicas of different precision would not train one network."""
-    if not (dist.is_available() and dist.is_initialized()):
-        return answer
-    answers = [answer]
-    dist.broadcast_object_list(answers, src=0)
-    return answers[0]
-
-
-def _seconds(bfloat16: bool) -> float:
-    """Time one convolution of the size that the networks use: the best of five, after one to warm up."""
-    layer = nn.Conv2d(32, 32, 3, padding=1)
-    layer.weight.data = layer.weight.data.contiguous(memory_format=torch.channels_last)
-    image = torch.ones(4, 32, 32, 32).contiguous(memory_format=torch.channels_last)
-    seconds = []
-    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
-        for _ in range(6):
-            start = perf_counter()
-            layer(image)
-            seconds.append(perf_counter() - start)
-    return min(seconds[1:])
+    # Every x86 processor that has bfloat16 has it in AVX-512, those with AMX too.
+    return kind == "cpu" and torch.cpu._is_avx512_bf16_supported()

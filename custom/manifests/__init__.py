@@ -3,7 +3,7 @@
 from custom.manifests.manifest import Manifest, load_manifest, sample_folder
 from custom.manifests.schema import known_manifests, manifest_folder, read_manifest
 from custom.manifests.splits import expand_ranges, split_by_fractions
-from custom.manifests.synthetic_cine import synthetic_cine_folder
+from custom.manifests.synthetic_cine import sample_scans, synthetic_cine_folder
 
 __all__ = [
     "Manifest",
@@ -13,6 +13,7 @@ __all__ = [
     "manifest_folder",
     "read_manifest",
     "sample_folder",
+    "sample_scans",
     "split_by_fractions",
     "synthetic_cine_folder",
 ]

@@ -11,6 +11,7 @@ from custom.errors import InputError, MissingFileError, UsageError
 from custom.manifests.patterns import FoundFile, fill_fields, find_files
 from custom.manifests.schema import known_manifests, manifest_digest, manifest_folder, problem_list, read_manifest
 from custom.manifests.splits import SPLITS, expand_ranges, split_by_field, split_by_fractions, subjects_in_two_splits
+from custom.manifests.synthetic_cine import sample_scans
 from custom.scans import ScanReference, check_header, find_scan
 
 __all__ = ["Manifest", "load_manifest", "sample_folder"]
@@ -81,7 +82,7 @@ def load_manifest(data_manifest: str | Path, dataset_dir: str | Path) -> Manifes
             the same for two subjects.
     """
     content, path = read_manifest(data_manifest)
-    root = Path(dataset_dir)
+    root = Path(sample_scans(dataset_dir))
     _check_dataset_dir(root, content)
     files = _files_by_subject(root, content["patterns"])
     if not files:

@@ -19,10 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from custom.errors import InputError
 from custom.storage import whole_file
 
-__all__ = ["SYNTHETIC_SUBJECTS", "contraction", "synthetic_cine", "synthetic_cine_folder"]
+__all__ = [
+    "SYNTHETIC_SUBJECTS",
+    "contraction",
+    "paint_synthetic_cine",
+    "sample_scans",
+    "synthetic_cine",
+    "synthetic_cine_folder",
+]
 
 #: The subjects, in the order of their numbers.
 SYNTHETIC_SUBJECTS = tuple(f"synthetic-{number}" for number in range(1, 7))
@@ -92,26 +98,42 @@ def contraction(phase: float) -> float:
     return float(np.interp(phase % 1.0, times, parts))
 
 
-def synthetic_cine_folder(folder: str | Path | None = None) -> Path:
-    """Return the folder of the synthetic cine; missing files are made (some seconds, 4 MB).
+def synthetic_cine_folder() -> Path:
+    """Return the folder of the synthetic cine; `sample_scans` paints its files.
 
-    The files go to `mri-sr-bundles/synthetic_cine_v1` in the user's cache, `$XDG_CACHE_HOME` or `~/.cache`, because the
-    installed package may be read-only. If that cannot be written, they go to the folder of temporary files. Processes
-    that start together write the same files, each whole.
+    It is `mri-sr-bundles/synthetic_cine_v1` in the user's cache, `$XDG_CACHE_HOME` or `~/.cache`, because the installed
+    package may be read-only. If that cannot be written, it lies in the folder of temporary files.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mri-sr-bundles" / _FOLDER
+    there = next(folder for folder in (cache, *cache.parents) if folder.exists())
+    if not _missing(cache) or (there.is_dir() and os.access(there, os.W_OK)):
+        return cache
+    return Path(tempfile.gettempdir()) / f"mri-sr-bundles-{_user()}" / _FOLDER
 
-    Args:
-        folder: another folder for the files.
+
+def sample_scans(folder: str | Path) -> str:
+    """Return a folder of scans. If it is that of the synthetic cine, missing files are painted first.
+
+    Painting takes some seconds and 4 MB. Processes that start together write the same files, each whole.
 
     Raises:
         InputError: if the files cannot be written.
     """
-    if folder is not None:
-        return _filled(Path(folder))
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mri-sr-bundles" / _FOLDER
-    try:
-        return _filled(cache)
-    except InputError:
-        return _filled(Path(tempfile.gettempdir()) / f"mri-sr-bundles-{_user()}" / _FOLDER)
+    if Path(folder) == synthetic_cine_folder():
+        paint_synthetic_cine(folder)
+    return str(folder)
+
+
+def paint_synthetic_cine(folder: str | Path) -> None:
+    """Paint the files of the synthetic cine that a folder lacks.
+
+    Raises:
+        InputError: if the files cannot be written.
+    """
+    for number, path in _missing(Path(folder)).items():
+        image = synthetic_cine(number)
+        with whole_file(path) as temporary:
+            nib.save(image, temporary)
 
 
 def synthetic_cine(number: int) -> nib.Nifti1Image:
@@ -307,15 +329,10 @@ def _affine() -> NDArray[np.float64]:
     return affine
 
 
-def _filled(folder: Path) -> Path:
-    """Make the files that are missing in a folder, and return it."""
-    for number, subject in enumerate(SYNTHETIC_SUBJECTS, start=1):
-        path = folder / f"{subject}_sa.nii.gz"
-        if not path.is_file():
-            image = synthetic_cine(number)
-            with whole_file(path) as temporary:
-                nib.save(image, temporary)
-    return folder
+def _missing(folder: Path) -> dict[int, Path]:
+    """Return the files that are missing in a folder, by the numbers of the subjects."""
+    files = {number: folder / f"{subject}_sa.nii.gz" for number, subject in enumerate(SYNTHETIC_SUBJECTS, start=1)}
+    return {number: path for number, path in files.items() if not path.is_file()}
 
 
 def _user() -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from custom.errors import InputError, UsageError
+from custom.options import switch
 from custom.scans.dicom.writer import DicomForm, writes_one_file
 from custom.scans.find import scan_suffix
 from custom.scans.reference import ScanReference
@@ -30,10 +31,10 @@ class ResultOptions:
         dicom_form: see `DicomForm`.
         dtype: "float32", or "source" for the type (and slope) of the NIfTI file that was read. Pictures always keep
             their type, and DICOM is always 16 bits.
-        overwrite: replace results that are there.
+        overwrite: replace results that are there; "true" and "false" are read too.
 
     Raises:
-        UsageError: for an output_format, dicom_form or dtype that is not known.
+        UsageError: for an output_format, dicom_form, dtype or overwrite that is not known.
     """
 
     output_dir: str | os.PathLike[str]
@@ -44,6 +45,7 @@ class ResultOptions:
     overwrite: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "overwrite", switch("overwrite", self.overwrite))
         for key, value, known in (
             ("output_format", self.output_format, (None, "nifti", "dicom")),
             ("dicom_form", self.dicom_form, get_args(DicomForm)),

@@ -14,6 +14,7 @@ import torch
 
 from custom.arrays.geometry import affine_array
 from custom.errors import InputError
+from custom.options import switch
 from custom.scans.dicom.provenance import Provenance
 from custom.scans.dicom.writer import write_dicom
 from custom.scans.find import KNOWN_SUFFIXES, scan_suffix
@@ -133,7 +134,7 @@ def write_scan(
     return target
 
 
-def check_output_dir(path: str | os.PathLike[str], overwrite: bool = False, patterns: Sequence[str] = ()) -> Path:
+def check_output_dir(path: str | os.PathLike[str], overwrite: bool | str = False, patterns: Sequence[str] = ()) -> Path:
     """Make the folder of the results, and check that it can be written to and holds no results yet.
 
     Args:
@@ -147,6 +148,7 @@ def check_output_dir(path: str | os.PathLike[str], overwrite: bool = False, patt
     Raises:
         InputError: for a folder that cannot be made or written to, or that holds results.
     """
+    overwrite = switch("overwrite", overwrite)
     folder = Path(path)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -143,21 +143,13 @@ def test_exported_torchscript_gives_the_same(bundle: Path, tmp_path: Path) -> No
             torch.testing.assert_close(scripted(image), network(image), atol=1e-5, rtol=1e-5)
 
 
-def test_switches_are_read_as_the_command_line_gives_them(bundle: Path) -> None:
-    for name in ("train.json", "evaluate.json", "inference.json"):
-        text = (bundle / "configs" / name).read_text()
-        for key, value in {**_config(bundle, "train.json"), **_config(bundle, "inference.json")}.items():
-            if isinstance(value, bool):
-                assert text.count(f"@{key}") == text.count(f"flag(@{key})"), f"{name}: {key}"
-
-
 def test_configs_of_all_bundles_differ_only_in_what_is_theirs(bundle: Path) -> None:
     """What no model has of its own is the same text everywhere, so that no bundle is left behind."""
     own = {
         *("dataset_dir", "data_manifest", "degradation", "network_def", "loss", "lr_scheduler", "halo", "model_name"),
         *("max_epochs", "learning_rate", "patch_size", "experiment_name", "scale_factor", "validate#handlers"),
         *("context_slices", "blur_grid", "vgg", "vgg_layers", "vgg_weights", "zscore", "tracking#artifacts"),
-        *("other_degradations", "loss_with_perceptual"),
+        *("other_degradations", "loss_with_perceptual", "input", "amp"),
     }
     for name in ("train.json", "evaluate.json", "inference.json", "multi_gpu_train.json", "multi_gpu_evaluate.json"):
         ours, first = (_common(_config(folder, name), own) for folder in (bundle, BUNDLES[0]))

@@ -57,6 +57,7 @@ def test_a_classic_series_becomes_a_classic_series_in_place(infer: Callable[...,
     assert result.StudyInstanceUID == source.StudyInstanceUID
     assert result.SeriesInstanceUID != source.SeriesInstanceUID
     assert list(result.ImageType[:2]) == ["DERIVED", "SECONDARY"]
+    assert "computed in float32, cpu (" in result.DerivationDescription
     assert "brain_mri_espcn" in str(result.ContributingEquipmentSequence[-1]).lower().replace(" ", "_")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 from bundle_cases import CASES, BundleCase, Command, refusal, table
 from PIL import Image
 from tiny_scans import AFFINE, tiny_volume
@@ -90,6 +91,7 @@ def test_report_adds_figures_and_a_picture_for_each_scan(command: Command, scan:
     assert line["result"] == str(tmp_path / "out" / "scan_sr.nii.gz")
     assert line["seconds"] > 0
     assert line["peak_memory_mib"] > 50
+    assert (line["precision"], line["device"][:3], line["threads"]) == ("float32", "cpu", torch.get_num_threads())
     image, result = nib.load(scan).get_fdata(), nib.load(line["result"]).get_fdata()
     again = result.reshape(34, 4, 41, 4, 5).mean((1, 3))
     scale = np.percentile(image[image > 0.1 * np.percentile(image[image > 0], 99.9)], 99.9)

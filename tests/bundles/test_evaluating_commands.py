@@ -26,6 +26,7 @@ def test_evaluating_writes_the_table_of_the_trained_weights(
     assert gain == pytest.approx(np.mean(np.subtract(model, cubic)), abs=1e-3)
     assert (summary["subjects"], summary["manifest"]["name"]) == (["sub-3", "sub-4"], "tiny")
     assert len(summary["weights_sha256"]) == 64
+    assert summary["computation"]["precision"] == "float32"
     assert sorted(p.name for p in (trained / "pictures").iterdir()) == ["sub-3.png", "sub-4.png"]
     assert "holds results already" in refusal(
         1, command, "evaluating", "train", "evaluate", output_dir=str(trained), **dataset

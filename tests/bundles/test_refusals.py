@@ -84,7 +84,13 @@ def test_bad_scans_are_refused_by_name_and_nothing_is_left(command: Command, tmp
     assert list(out.iterdir()) == []
 
 
-def test_wrong_use_of_inference(command: Command, scan: Path, tmp_path: Path) -> None:
+def _switches(case: BundleCase, name: str) -> list[str]:
+    """The keys of a config that are on or off; whoever reads them takes them as the command line gives them."""
+    config = json.loads((BUNDLES / case.name / "configs" / f"{name}.json").read_text())
+    return [key for key, value in config.items() if isinstance(value, bool)]
+
+
+def test_wrong_use_of_inference(command: Command, case: BundleCase, scan: Path, tmp_path: Path) -> None:
     out = str(tmp_path / "out")
 
     def refused(exit_code: int, **keys: Any) -> str:
@@ -95,7 +101,8 @@ def test_wrong_use_of_inference(command: Command, scan: Path, tmp_path: Path) ->
     assert "cannot be written to" in refused(1, output_dir=str(tmp_path / "file" / "out"))
     assert "slice_axis" in refused(2, slice_axis=5)
     assert "amp" in refused(2, amp="often")
-    assert "a switch is 'perhaps'" in refused(2, overwrite="perhaps")
+    for key in _switches(case, "inference"):
+        assert f"{key} is 'perhaps'; give true" in refused(2, **{key: "perhaps"})
     assert not list(Path(out).glob("*"))
     command("inference", "inference", input=str(scan), output_dir=out)
     assert "--overwrite true" in refused(1)
@@ -162,6 +169,8 @@ def test_wrong_use_of_training(command: Command, dataset: dict[str, str], case: 
     assert "patch_size" in refused(2, patch_size=24)
     assert "at least batch_size" in refused(2, patches_per_epoch=3)
     assert "max_epochs" in refused(2, max_epochs=0)
+    for key in _switches(case, "train"):
+        assert f"{key} is 'perhaps'; give true" in refused(2, **{key: "perhaps"})
     assert "seed" in refused(2, seed=None)
     broken = tmp_path / "broken"
     shutil.copytree(dataset["dataset_dir"], broken)

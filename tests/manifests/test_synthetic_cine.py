@@ -11,7 +11,14 @@ from custom.errors import InputError
 from custom.manifests import synthetic_cine as module
 from custom.manifests.manifest import load_manifest
 from custom.manifests.splits import SPLITS
-from custom.manifests.synthetic_cine import SYNTHETIC_SUBJECTS, contraction, synthetic_cine, synthetic_cine_folder
+from custom.manifests.synthetic_cine import (
+    SYNTHETIC_SUBJECTS,
+    contraction,
+    paint_synthetic_cine,
+    sample_scans,
+    synthetic_cine,
+    synthetic_cine_folder,
+)
 
 
 @pytest.fixture(scope="module")
@@ -94,27 +101,32 @@ def test_files_are_made_once_in_the_cache(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     folder = synthetic_cine_folder()
     assert folder.is_relative_to(tmp_path / "cache")
+    assert not folder.exists()
+    assert sample_scans(str(folder)) == str(folder)
     assert sorted(path.name for path in folder.iterdir()) == [f"{subject}_sa.nii.gz" for subject in SYNTHETIC_SUBJECTS]
     assert quick == [1, 2, 3, 4, 5, 6]
     (folder / "synthetic-2_sa.nii.gz").unlink()
-    assert synthetic_cine_folder() == folder
+    sample_scans(synthetic_cine_folder())
     assert quick == [1, 2, 3, 4, 5, 6, 2]
     assert (nib.load(folder / "synthetic-2_sa.nii.gz").get_fdata() == 2).all()
+    assert sample_scans(tmp_path) == str(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["cache"]
 
 
 def test_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick: list[int]) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     monkeypatch.setattr(module.tempfile, "gettempdir", lambda: str(tmp_path / "temporary"))
-    folder = synthetic_cine_folder()
-    assert folder.is_relative_to(tmp_path / "temporary")
-    assert len(list(folder.iterdir())) == 6
+    folder = sample_scans(synthetic_cine_folder())
+    assert Path(folder).is_relative_to(tmp_path / "temporary")
+    assert len(list(Path(folder).iterdir())) == 6
     with pytest.raises(InputError, match="cannot be written"):
-        synthetic_cine_folder(tmp_path / "file" / "below")
+        paint_synthetic_cine(tmp_path / "file" / "below")
 
 
 def test_manifest_of_the_sample_splits_by_subject(tmp_path: Path, quick: list[int]) -> None:
-    manifest = load_manifest("sample_cardiac_cine", synthetic_cine_folder(tmp_path))
+    paint_synthetic_cine(tmp_path)
+    manifest = load_manifest("sample_cardiac_cine", tmp_path)
     assert manifest.content["sample"]
     assert [len(manifest.items(name)) for name in SPLITS] == [3, 1, 2]
     assert sorted(subject for name in SPLITS for subject in manifest.subjects[name]) == list(SYNTHETIC_SUBJECTS)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from custom import __version__
 from custom.errors import InputError, MissingFileError
@@ -22,6 +24,8 @@ class Provenance:
         model_version: as in the bundle's metadata.
         weights_sha256: 64 hexadecimal digits, "" where there are no weights.
         factor: of the enlargement along columns, rows and slices, such as "4x4x1"; "" for the writer to work it out.
+        computation: precision, device, threads and backend of the network, such as "float32, cpu (x86_64 AVX2),
+            2 threads, torch 2.13.0".
         software_version: of this package.
     """
 
@@ -29,6 +33,7 @@ class Provenance:
     model_version: str = ""
     weights_sha256: str = ""
     factor: str = ""
+    computation: str = ""
     software_version: str = __version__
 
     @property
@@ -37,16 +42,20 @@ class Provenance:
         words = [f"Super-resolution{f' by {self.factor}' if self.factor else ''} with {self.model_name}"]
         words += [f"version {self.model_version}"] if self.model_version else []
         words += [f"weights SHA-256 {self.weights_sha256 or 'not stated'}", f"software {self.software_version}"]
+        words += [f"computed in {self.computation}"] if self.computation else []
         text = ", ".join(words)[:980] + "; not for diagnosis."
         return text.encode("ascii", errors="replace").decode().replace("\\", "/")
 
 
-def bundle_provenance(bundle_root: str | Path, checkpoint: str | Path | None = None) -> Provenance:
+def bundle_provenance(
+    bundle_root: str | Path, checkpoint: str | Path | None = None, computation: Mapping[str, Any] | None = None
+) -> Provenance:
     """Gather the provenance of a bundle's results.
 
     Args:
         bundle_root: folder of the bundle; name and version are those of `configs/metadata.json`.
         checkpoint: file of the weights, of which the SHA-256 is taken; None for a network without.
+        computation: what the network is computed in and by, as `Run.computation` says it.
 
     Raises:
         MissingFileError: for metadata or weights that are not there.
@@ -64,4 +73,5 @@ def bundle_provenance(bundle_root: str | Path, checkpoint: str | Path | None = N
         model_name=name,
         model_version=version,
         weights_sha256="" if checkpoint is None else sha256(checkpoint),
+        computation="{precision}, {device}, {threads} threads, {backend}".format(**computation) if computation else "",
     )
