@@ -18,7 +18,8 @@ from custom.errors import InputError, MissingFileError, UsageError
 from custom.handlers.hooks import is_first_rank
 from custom.inferers.precision import Precision
 from custom.options import switch
-from custom.weights.checkpoints import fill_network, read_checkpoint, save_checkpoint
+from custom.weights import read_checkpoint, save_checkpoint
+from custom.weights.checkpoints import fill_network
 
 __all__ = ["TrainingCheckpoint"]
 
@@ -129,6 +130,7 @@ class TrainingCheckpoint:
                     "networks": {name: network.state_dict() for name, network in self.networks.items()},
                     "evaluated": self.evaluated,
                     "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
+                    "optimizer_types": self._optimizer_types(),
                     "schedule_positions": {name: schedule.last_epoch for name, schedule in self.lr_schedulers.items()},
                     "epoch": engine.state.epoch,
                     "epoch_length": engine.state.epoch_length,
@@ -151,6 +153,9 @@ class TrainingCheckpoint:
             )
             engine.terminate()
 
+    def _optimizer_types(self) -> dict[str, str]:
+        return {name: type(optimizer).__name__ for name, optimizer in self.optimizers.items()}
+
     def _restore(self, engine: Engine) -> None:
         saved = self._with_names(read_checkpoint(self.last))
         try:
@@ -160,12 +165,20 @@ class TrainingCheckpoint:
                     f"{self.last} is of a run with {saved['epoch_length']} iterations an epoch, this one has "
                     f"{engine.state.epoch_length}: resume with the same patches_per_epoch and batch_size"
                 )
+            if saved.get("optimizer_types", types := self._optimizer_types()) != types:
+                raise UsageError(
+                    f"{self.last} is of a run with the optimizers {saved['optimizer_types']}, this one has {types}: "
+                    "resume with the same"
+                )
             for name, network in self.networks.items():
                 fill_network(network, saved["networks"][name], self.last)
             for name, optimizer in self.optimizers.items():
                 _restore_optimizer(optimizer, saved["optimizers"][name])
             for name, schedule in self.lr_schedulers.items():
-                _move_schedule(schedule, saved["schedule_positions"][name])
+                position = saved["schedule_positions"][name]
+                if position > epoch * engine.state.epoch_length:
+                    raise ValueError(f"{position} steps of a schedule in {epoch} epochs")
+                _move_schedule(schedule, position)
             self.evaluator.state.best_metric = saved["best_metric"]
             self.evaluator.state.best_metric_epoch = saved["best_metric_epoch"]
             self._without_gain = saved["validations_without_gain"]
@@ -173,7 +186,7 @@ class TrainingCheckpoint:
             self.precision.load_state_dict(saved.get("precision", {}))
         except InputError:
             raise
-        except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+        except Exception as error:  # a file may hold anything under these names
             raise InputError(f"{self.last}: not a checkpoint of this training ({error}); leave resume out") from error
         if engine.state.max_epochs <= epoch:
             raise UsageError(f"{self.last}: {epoch} epochs are done already; give a larger max_epochs to go on")

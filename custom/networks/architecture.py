@@ -11,6 +11,7 @@ from torch import Tensor, nn
 __all__ = ["architecture_of", "store_architecture"]
 
 _NAME = "architecture"
+_LONGEST = 10_000
 
 
 def store_architecture(network: nn.Module, text: str) -> None:
@@ -25,4 +26,9 @@ def store_architecture(network: nn.Module, text: str) -> None:
 def architecture_of(state: Mapping[str, Any]) -> str:
     """Read the description from a state dict; "" where there is none."""
     text = state.get(_NAME)
-    return bytes(text.to(torch.uint8).tolist()).decode(errors="replace") if isinstance(text, Tensor) else ""
+    # A file may hold anything under this name.
+    if not isinstance(text, Tensor) or text.layout is not torch.strided or text.is_meta:
+        return ""
+    if text.dtype != torch.uint8 or text.ndim != 1 or len(text) > _LONGEST:
+        return ""
+    return bytes(text.tolist()).decode(errors="replace")

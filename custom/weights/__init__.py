@@ -1,6 +1,7 @@
 """Weights and checkpoints: plain tensors in files, never code."""
 
-from custom.weights.checkpoints import choose_checkpoint, load_models, load_weights, read_checkpoint, save_checkpoint
+from custom.weights.checkpoints import choose_checkpoint, load_models, load_weights
+from custom.weights.files import read_checkpoint, save_checkpoint
 from custom.weights.vgg import load_vgg
 
 __all__ = [

@@ -1,24 +1,20 @@
-"""Reading and writing weights: plain tensors, never code."""
+"""Which weights a network gets, and whether they are weights of this network."""
 
 from __future__ import annotations
 
 import logging
-import pickle
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from custom.errors import InputError, MissingFileError
 from custom.networks.architecture import architecture_of
-from custom.storage import whole_file
+from custom.weights.files import read_checkpoint
 
-__all__ = ["choose_checkpoint", "fill_network", "load_models", "load_weights", "read_checkpoint", "save_checkpoint"]
+__all__ = ["choose_checkpoint", "fill_network", "load_models", "load_weights", "weight_problems"]
 
 logger = logging.getLogger(__name__)
 
@@ -26,52 +22,6 @@ Network = TypeVar("Network", bound=nn.Module)
 
 # The names under which the tools of the field store a network beside other things.
 _ENTRIES = ("network", "model", "state_dict")
-
-
-def read_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Read a file of tensors and plain values onto the CPU; nothing in it is executed.
-
-    Args:
-        path: a file of torch.save, or safetensors.
-
-    Raises:
-        MissingFileError: when it is not there.
-        InputError: when it is truncated, no checkpoint, or holds objects that would have to run code.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise MissingFileError(f"{path}: no such checkpoint; give the path of a file of weights by --checkpoint")
-    try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            f"{path}: not a checkpoint, or one that holds more than plain tensors; such are not loaded, because they "
-            "could run code: save the network's state_dict() instead"
-        ) from error
-    except (RuntimeError, EOFError, OSError, SafetensorError, zipfile.BadZipFile, ValueError, KeyError) as error:
-        raise InputError(f"{path}: truncated, or not a checkpoint; fetch or write it again") from error
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: holds a {type(content).__name__}, not a dictionary of weights")
-    return content
-
-
-def save_checkpoint(content: Mapping[str, Any], path: str | Path) -> None:
-    """Write tensors and plain values; a reader never sees half a file.
-
-    Args:
-        content: a state dict, or a dictionary of them and of numbers.
-        path: the file to write.
-
-    Raises:
-        InputError: when the folder cannot be written.
-    """
-    with whole_file(path) as temporary:
-        try:
-            torch.save(dict(content), temporary)
-        except RuntimeError as error:  # what torch makes of a full disk
-            raise OSError(str(error)) from error
 
 
 def load_weights(network: Network, checkpoint: str | Path | None) -> Network:
@@ -92,8 +42,11 @@ def load_weights(network: Network, checkpoint: str | Path | None) -> Network:
     if checkpoint is None:
         return network
     content = read_checkpoint(checkpoint)
-    networks = content.get("networks")
-    entries = [networks.get(content.get("evaluated"))] if isinstance(networks, dict) else map(content.get, _ENTRIES)
+    networks, evaluated = content.get("networks"), content.get("evaluated")
+    if isinstance(networks, dict) and isinstance(evaluated, str):
+        entries = [networks.get(evaluated)]
+    else:
+        entries = [content.get(name) for name in _ENTRIES]
     weights = next((entry for entry in entries if isinstance(entry, dict)), content)
     return fill_network(network, weights, checkpoint)
 
@@ -121,23 +74,48 @@ def fill_network(network: Network, weights: Mapping[str, Any], source: str | Pat
         )
     if ours:
         weights = {"architecture": expected["architecture"], **weights}
-    problems = [f"{name} is missing" for name in expected.keys() - weights.keys()]
-    problems += [f"{name} is unknown" for name in weights.keys() - expected.keys()]
-    for name in expected.keys() & weights.keys():
-        value = weights[name]
-        if not isinstance(value, Tensor) or value.shape != expected[name].shape:
-            shape = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
-            problems.append(f"{name} is {shape}, the network has {list(expected[name].shape)}")
-        elif not torch.isfinite(value).all():
-            problems.append(f"{name} holds values that are not finite")
-    if problems:
-        shown = "; ".join(sorted(problems)[:3]) + ("; ..." if len(problems) > 3 else "")
+    unknown = {name: "is unknown" for name in weights if name not in expected}
+    if problems := weight_problems(weights, expected, unknown):
         raise InputError(
-            f"{source}: not the weights of this network: {shown}. A checkpoint fits the scale_factor, "
+            f"{source}: not the weights of this network: {problems}. A checkpoint fits the scale_factor, "
             "context_slices and network_def that it was trained with"
         )
     network.load_state_dict(weights)
     return network
+
+
+def weight_problems(
+    weights: Mapping[str, Any], expected: Mapping[str, Tensor], others: Mapping[str, str] | None = None
+) -> str:
+    """Say what keeps weights from being those of a network, the first three problems; "" where nothing does.
+
+    Only plain tensors of finite numbers are fit: of the shape that the network has, of any floating type where the
+    network has a floating one, else of the same type (the counts of batch norm, the bytes of `architecture`).
+
+    Args:
+        weights: as they were read; values may be anything.
+        expected: the state dict of the network.
+        others: problems that are known already, by the name of the weight.
+    """
+    found = {name: _problem(weights.get(name), own) for name, own in expected.items()} | dict(others or {})
+    problems = [f"{name} {problem}" for name, problem in found.items() if problem]
+    return "; ".join(problems[:3]) + ("; ..." if len(problems) > 3 else "")
+
+
+def _problem(value: Any, expected: Tensor) -> str | None:
+    if value is None:
+        return "is missing"
+    if not isinstance(value, Tensor):
+        return f"is a {type(value).__name__}, not a tensor"
+    if value.layout is not torch.strided or value.is_quantized or value.is_meta or value.is_nested:
+        return "is a sparse, quantised, nested or meta tensor, not a plain one"
+    if value.shape != expected.shape:
+        return f"is {list(value.shape)}, the network has {list(expected.shape)}"
+    if value.dtype != expected.dtype and not (value.is_floating_point() and expected.is_floating_point()):
+        return f"holds values of type {value.dtype}, the network has {expected.dtype}"
+    if not torch.isfinite(value.to(expected.dtype)).all():
+        return "holds values that are not finite"
+    return None
 
 
 def load_models(

@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from custom.errors import InputError
 from custom.networks import VGG
-from custom.weights.checkpoints import read_checkpoint
+from custom.weights.checkpoints import weight_problems
+from custom.weights.files import read_checkpoint
 
 __all__ = ["VGG_ADDRESSES", "load_vgg", "vgg_variable"]
 
@@ -51,20 +51,10 @@ def load_vgg(name: str, layers: Iterable[str], weights: str | Path | None = None
     path = _find(name, weights)
     content = read_checkpoint(path)
     expected = network.state_dict()
-    problems = []
-    for key, own in expected.items():
-        value = content.get(key)
-        if not isinstance(value, Tensor):
-            problems.append(f"{key} is missing")
-        elif value.shape != own.shape:
-            problems.append(f"{key} is {list(value.shape)}, {name} has {list(own.shape)}")
-        elif not torch.isfinite(value).all():
-            problems.append(f"{key} holds values that are not finite")
-    if problems:
-        shown = "; ".join(problems[:3]) + ("; ..." if len(problems) > 3 else "")
+    if problems := weight_problems(content, expected):
         raise InputError(
-            f"{path}: not the weights of {name} as far as {', '.join(network.layers)}: {shown}. Give another file by "
-            f"{vgg_variable(name)}, or layers that it holds; the complete one is {VGG_ADDRESSES[name]}"
+            f"{path}: not the weights of {name} as far as {', '.join(network.layers)}: {problems}. Give another file "
+            f"by {vgg_variable(name)}, or layers that it holds; the complete one is {VGG_ADDRESSES[name]}"
         )
     network.load_state_dict({key: content[key] for key in expected})
     _logger.info("weights of %s: %s", name, path)

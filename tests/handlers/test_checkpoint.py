@@ -152,13 +152,22 @@ def test_weights_that_are_not_finite_are_not_written_and_their_network_is_named(
 
 def test_a_state_of_other_networks_is_refused(tmp_path: Path) -> None:
     Training(tmp_path, 2, names=("network",)).run()
-    with pytest.raises(InputError, match=r"last\.pt: not a checkpoint of this training \('generator'\)"):
+    with pytest.raises(InputError, match=r"run with the optimizers {'network': 'Adam'}, this one has {'generator'"):
         Training(tmp_path, 3, resume=True).run()
     saved = read_checkpoint(tmp_path / "last.pt")
-    saved["optimizers"]["network"]["param_groups"] *= 2
-    save_checkpoint(saved, tmp_path / "last.pt")
-    with pytest.raises(InputError, match="parameter groups"):
-        Training(tmp_path, 3, names=("network",), resume=True).run()
+    groups = 2 * saved["optimizers"]["network"]["param_groups"]
+    for change, words in (
+        ({"optimizers": {"network": {"state": {}, "param_groups": groups}}}, "parameter groups"),
+        ({"optimizer_types": {"network": "SGD"}}, "the optimizers {'network': 'SGD'}, this one has"),
+        ({"schedule_positions": {"network": 10**15}}, "1000000000000000 steps of a schedule in 2 epochs"),
+        ({"schedule_positions": {"network": "all"}}, "not a checkpoint of this training"),
+        ({"random_state": torch.ones(3)}, "not a checkpoint of this training"),
+        ({"epoch": 10**400}, "not a checkpoint of this training|done already"),
+        ({"networks": 3}, "not a checkpoint of this training"),
+    ):
+        save_checkpoint(saved | change, tmp_path / "last.pt")
+        with pytest.raises(InputError, match=words):
+            Training(tmp_path, 3, names=("network",), resume=True).run()
 
 
 def test_wrong_use(tmp_path: Path) -> None:

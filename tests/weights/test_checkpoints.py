@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-import os
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ from torch import nn
 
 from custom.errors import InputError, MissingFileError
 from custom.networks import ESPCN
-from custom.weights.checkpoints import choose_checkpoint, load_models, load_weights, read_checkpoint, save_checkpoint
+from custom.networks.architecture import store_architecture
+from custom.weights import choose_checkpoint, load_models, load_weights, save_checkpoint
 
 
 def _network(outputs: int = 2) -> nn.Module:
@@ -45,60 +47,51 @@ def test_weights_of_another_network_name_the_layer_and_the_cause(tmp_path: Path)
     assert torch.equal(network.weight, before)
 
 
-class _Attack:
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.mkdir, ("attacked",)
-
-
-def test_a_checkpoint_that_would_run_code_is_refused_and_does_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("bias", "words"),
+    [
+        (lambda: torch.tensor([1.0, math.nan]), "holds values that are not finite"),
+        (lambda: torch.tensor([1.0, 1e300], dtype=torch.float64), "holds values that are not finite"),
+        (lambda: torch.tensor([1, 2]), r"holds values of type torch\.int64, the network has torch\.float32"),
+        (lambda: torch.tensor([True, False]), r"holds values of type torch\.bool"),
+        (lambda: torch.tensor([1.0, 2.0], dtype=torch.complex64), r"holds values of type torch\.complex64"),
+        (lambda: torch.tensor([1.0, 0.0]).to_sparse(), "is a sparse, quantised, nested or meta tensor"),
+        (lambda: torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8), "is a sparse, quantised"),
+        (lambda: torch.empty(2, device="meta"), "is a sparse, quantised"),
+        (lambda: torch.ones(1).expand(10**15), r"is \[1000000000000000\], the network has \[2\]"),
+        (lambda: [1.0, 2.0], "is a list, not a tensor"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*TypedStorage is deprecated|.*torch.quantize|.*quantization")
+def test_weights_that_are_not_plain_finite_numbers_are_refused(
+    tmp_path: Path, bias: Callable[[], Any], words: str
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    torch.save({"weight": _Attack()}, "evil.pt")
-    with pytest.raises(InputError, match=r"evil\.pt.*could run code"):
-        read_checkpoint("evil.pt")
-    assert not Path("attacked").exists()
+    save_checkpoint({**_network().state_dict(), "bias": bias()}, tmp_path / "odd.pt")
+    with pytest.raises(InputError, match=rf"odd\.pt.*bias {words}") as caught:
+        load_weights(_network(), tmp_path / "odd.pt")
+    assert caught.value.exit_code == 1
 
 
-def test_broken_files_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "model.pt"
-    with pytest.raises(MissingFileError, match="--checkpoint"):
-        read_checkpoint(path)
-    save_checkpoint(_network().state_dict(), path)
-    whole = path.read_bytes()
-    for content in (whole[: len(whole) // 2], b"", b"weights"):
-        path.write_bytes(content)
-        with pytest.raises(InputError, match=r"model\.pt"):
-            read_checkpoint(path)
-    safe = tmp_path / "model.safetensors"
-    safe.write_bytes(b"text")
-    with pytest.raises(InputError, match="truncated"):
-        read_checkpoint(safe)
-    torch.save(torch.ones(2), path)
-    with pytest.raises(InputError, match="holds a Tensor"):
-        read_checkpoint(path)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16, torch.float8_e4m3fn])
+def test_any_floating_type_is_taken(tmp_path: Path, dtype: torch.dtype) -> None:
+    state = {name: torch.ones_like(value).to(dtype) for name, value in _network().state_dict().items()}
+    save_checkpoint(state, tmp_path / "model.pt")
+    loaded = load_weights(_network(), tmp_path / "model.pt").state_dict()
+    assert all(value.dtype == torch.float32 and bool((value == 1).all()) for value in loaded.values())
 
 
-def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:
-    state = _network().state_dict()
-    state["bias"][0] = float("nan")
-    save_checkpoint(state, tmp_path / "nan.pt")
-    with pytest.raises(InputError, match="bias holds values that are not finite"):
-        load_weights(_network(), tmp_path / "nan.pt")
-
-
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "last.pt"
-    save_checkpoint({"epoch": 1}, path)
-
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(torch, "save", full)
-    with pytest.raises(InputError, match="No space left"):
-        save_checkpoint({"epoch": 2}, path)
-    assert read_checkpoint(path) == {"epoch": 1}
-    assert [p.name for p in tmp_path.iterdir()] == ["last.pt"]
+def test_counts_of_batch_norm_and_bytes_of_the_architecture_keep_their_types(tmp_path: Path) -> None:
+    network = nn.Sequential(nn.BatchNorm2d(1))
+    store_architecture(network, "of one norm")
+    network[0].num_batches_tracked += 7  # type: ignore[operator]
+    state = network.state_dict()
+    save_checkpoint(state, tmp_path / "model.pt")
+    loaded = load_weights(network, tmp_path / "model.pt").state_dict()
+    assert loaded["0.num_batches_tracked"] == 7
+    for name in ("0.num_batches_tracked", "architecture"):
+        save_checkpoint({**state, name: state[name].float()}, tmp_path / "floats.pt")
+        with pytest.raises(InputError, match=rf"{name} holds values of type torch\.float32"):
+            load_weights(network, tmp_path / "floats.pt")
 
 
 def test_trained_weights_go_before_the_shipped_ones(tmp_path: Path) -> None:

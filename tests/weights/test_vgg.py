@@ -123,7 +123,7 @@ def test_a_truncated_file(tmp_path, state, ending):
     [
         (
             lambda s: s | {"features.2.weight": torch.zeros(64, 32, 3, 3)},
-            r"features\.2\.weight is \[64, 32, 3, 3\], vgg16",
+            r"features\.2\.weight is \[64, 32, 3, 3\], the network has \[64, 64, 3, 3\]",
         ),
         (lambda s: s | {"features.0.bias": torch.full((64,), float("nan"))}, r"features\.0\.bias .*not finite"),
         (lambda s: {k: v for k, v in s.items() if k != "features.0.weight"}, r"features\.0\.weight is missing"),
