@@ -1,7 +1,3 @@
-"""What the MRI super-resolution bundles share: physics, networks, data, evaluation.
-
-Imports go downwards only: handlers, engines > inferers, transforms > losses, metrics, networks, data >
-degradations > kspace. `custom.errors` stands below all of them.
-"""
+"""The package that all MRI super-resolution bundles share; CONTRIBUTING.md lists its rooms, and which imports which."""
 
 __version__ = "0.1.0"
