@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 import torch
 from torch import Tensor, nn
 
+from custom.arrays.slices import volume_to_slices
 from custom.errors import UsageError
 from custom.networks import VGG
 from custom.networks.vgg import vgg_layer_index
@@ -84,8 +85,8 @@ class PerceptualLoss(nn.Module):
             if pred.ndim == 4:
                 return self._of_pictures(pred, label)
             total = torch.zeros((), device=pred.device)
-            for axis in (2, 3, 4):
-                total = total + self._of_pictures(*(_slices(image, axis) for image in (pred, label)))
+            for axis in range(3):
+                total = total + self._of_pictures(volume_to_slices(pred, axis), volume_to_slices(label, axis))
             return total / 3
 
     def _of_pictures(self, pred: Tensor, label: Tensor) -> Tensor:
@@ -123,8 +124,3 @@ def _weights_by_position(network: VGG, layers: Mapping[str, float] | Iterable[st
     if not positions:
         raise UsageError("no layer has a weight above 0, so there is nothing to compare")
     return positions
-
-
-def _slices(volume: Tensor, axis: int) -> Tensor:
-    """Return the slices `(B * slices, C, two axes)` across an axis of `(B, C, *three axes)`."""
-    return volume.movedim(axis, 1).flatten(0, 1)

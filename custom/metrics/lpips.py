@@ -26,6 +26,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from custom.arrays.slices import volume_to_slices
 from custom.errors import InputError
 
 __all__ = ["LPIPS", "WEIGHTS_VARIABLE", "find_lpips"]
@@ -122,10 +123,7 @@ class LPIPS(nn.Module):
         Returns:
             The mean distance; NaN if a side of the slices is shorter than 31, which AlexNet cannot read.
         """
-        if pred.ndim == 5:
-            axis = range(2, 5)[slice_axis]
-            pred, target = (image.movedim(axis, 1).flatten(0, 1) for image in (pred, target))
-        pred, target = (image.flatten(0, 1) for image in (pred, target))
+        pred, target = (volume_to_slices(image, slice_axis).flatten(0, 1) for image in (pred, target))
         if min(pred.shape[-2:]) < _MIN_SIDE:
             return math.nan
         self.to(pred.device)
