@@ -58,7 +58,6 @@ PICTURE, VOLUME = torch.ones(1, 1, 8, 8), torch.ones(1, 1, 8, 8, 8)
         (lambda: Tiles(tile_size=0), "tile_size is 0"),
         (lambda: Precision("sometimes").name, "amp is 'sometimes'"),
         (lambda: switch("overwrite", "perhaps"), "overwrite is 'perhaps'; give true or false"),
-        (lambda: intensity_scale(PICTURE, percentile=101), "percentile is 101"),
         (lambda: RandomPatches([], dict, [10, 8], (4, 4), (0, 0)), "patch_size"),
         (lambda: crop(PICTURE, -1), "crop_border is -1"),
         (lambda: crop(PICTURE, (1, 1, 1)), r"crop_border is \(1, 1, 1\); give one number, or 2"),

@@ -6,40 +6,38 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from custom.errors import InputError, UsageError
+from custom.errors import InputError
 
-__all__ = ["FOREGROUND_THRESHOLD", "SCALE_PERCENTILE", "foreground_mask", "intensity_scale"]
+__all__ = ["FOREGROUND_THRESHOLD", "foreground_mask", "intensity_scale"]
 
 # A voxel is brighter than air above this part of the brightest tissue; relative, so that the unit does not matter.
 FOREGROUND_THRESHOLD = 0.1
 # Not the maximum: a few bright vessels would set the scale of the whole scan.
-SCALE_PERCENTILE = 99.9
+_PERCENTILE = 99.9
 # Values that a look at a scan takes to guess where its percentile lies.
 _SAMPLE = 2**16
 
 
-def intensity_scale(image: torch.Tensor | np.ndarray, percentile: float = SCALE_PERCENTILE) -> float:
-    """Return the number that brings a magnitude image to about [0, 1]: a high percentile of its foreground.
+def intensity_scale(image: torch.Tensor | np.ndarray) -> float:
+    """Return the number that brings a magnitude image to about [0, 1]: the 99.9th percentile of its foreground.
 
     Foreground is here every voxel above 10 % of that percentile of the voxels that are not 0. The air around the head
     hardly changes the number, however much of it there is and whether or not it was set to 0.
 
     Args:
         image: magnitudes, any shape and unit.
-        percentile: 0 to 100.
 
     Returns:
         A number above 0 in the image's unit; k times the image gives k times the number.
 
     Raises:
         InputError: for an image without positive values.
-        UsageError: for another percentile.
     """
     values = _as_array(image).ravel(order="K")
-    bright, top = _bright(values, percentile)
+    bright, top = _bright(values)
     # The brightest voxels of the foreground are those of the image.
     count = int(np.count_nonzero(values > FOREGROUND_THRESHOLD * bright))
-    return _percentile(top, count, percentile)
+    return _percentile(top, count)
 
 
 def foreground_mask(image: torch.Tensor | np.ndarray, spatial_dims: int | None = None) -> np.ndarray:
@@ -60,7 +58,7 @@ def foreground_mask(image: torch.Tensor | np.ndarray, spatial_dims: int | None =
         InputError: for an image without positive values.
     """
     array = _as_array(image)
-    bright = array > FOREGROUND_THRESHOLD * _bright(array.ravel(order="K"), SCALE_PERCENTILE)[0]
+    bright = array > FOREGROUND_THRESHOLD * _bright(array.ravel(order="K"))[0]
     dims = array.ndim if spatial_dims is None else spatial_dims
     frames = bright.reshape(-1, *array.shape[array.ndim - dims :])
     filled = np.stack([np.asarray(ndimage.binary_fill_holes(f.squeeze()), bool).reshape(f.shape) for f in frames])
@@ -71,21 +69,19 @@ def _as_array(image: torch.Tensor | np.ndarray) -> np.ndarray:
     return image.detach().cpu().float().numpy() if isinstance(image, torch.Tensor) else np.asarray(image)
 
 
-def _bright(values: np.ndarray, percentile: float) -> tuple[float, np.ndarray]:
-    """Return a percentile of the values that are not 0, and the largest of them, of which it is one."""
-    if not 0 <= percentile <= 100:
-        raise UsageError(f"percentile is {percentile}; give a number from 0 to 100")
+def _bright(values: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return the percentile of the values that are not 0, and the largest of them, of which it is one."""
     count = int(np.count_nonzero(values))
-    needed = int((1 - percentile / 100) * count) + 2
+    needed = int((1 - _PERCENTILE / 100) * count) + 2
     # To partition all values is slow. A sample says which value is somewhat smaller than the percentile, and only those
     # above it are looked at. The step is odd, so that it does not stay in one column of an image of even size.
     sample = values[:: (values.size // _SAMPLE) | 1]
     rank = max(0, sample.size - 1 - int(1.5 * needed / max(1, values.size) * sample.size) - 16)
     pivot = float(np.partition(sample, rank)[rank]) if sample.size else 0.0
     top = values[values > pivot] if pivot > 0 else values[:0]
-    if top.size < needed:  # the sample misled, or the percentile is a low one
+    if top.size < needed:  # the sample misled
         top = values[values != 0]
-    bright = _percentile(top, count, percentile) if count else 0.0
+    bright = _percentile(top, count) if count else 0.0
     if not bright > 0.0:
         raise InputError(
             "no intensity scale can be found: the image has no positive values; give a magnitude image, and undo any "
@@ -94,9 +90,9 @@ def _bright(values: np.ndarray, percentile: float) -> tuple[float, np.ndarray]:
     return bright, top
 
 
-def _percentile(top: np.ndarray, count: int, percentile: float) -> float:
+def _percentile(top: np.ndarray, count: int) -> float:
     """Return the percentile of `count` values of which the largest are given, linear between neighbours."""
-    position = percentile / 100 * (count - 1) - (count - top.size)
+    position = _PERCENTILE / 100 * (count - 1) - (count - top.size)
     below = min(max(int(np.floor(position)), 0), top.size - 1)
     above = min(below + 1, top.size - 1)
     low, high = (float(value) for value in np.partition(top, (below, above))[[below, above]])
