@@ -30,6 +30,7 @@ def _is_glibc() -> bool:
     return sys.platform.startswith("linux") and hasattr(ctypes.CDLL(None), "gnu_get_libc_version")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not _is_glibc(), reason="the allocator is not glibc's")
 def test_a_large_buffer_is_taken_from_what_was_freed_before(forked_python: ForkedPython) -> None:
     ended = [forked_python.run("-c", PROGRAM, how) for how in ("not", "keep")]

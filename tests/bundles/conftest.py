@@ -104,6 +104,23 @@ def trained(command: Command, dataset: dict[str, str], case: BundleCase, trained
     return Path(shutil.copytree(trained_once / case.name, tmp_path / "out"))
 
 
+@pytest.fixture(scope="session")
+def evaluated_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for the output of one evaluation of each bundle."""
+    return tmp_path_factory.mktemp("evaluated")
+
+
+@pytest.fixture
+def evaluated(
+    command: Command, dataset: dict[str, str], case: BundleCase, trained: Path, evaluated_once: Path, tmp_path: Path
+) -> Path:
+    """The output folder of `trained` with its evaluation: a copy that the test may change."""
+    if not (evaluated_once / case.name).exists():
+        out = shutil.copytree(trained, evaluated_once / case.name)
+        command("evaluating", "train", "evaluate", output_dir=str(out), **dataset)
+    return Path(shutil.copytree(evaluated_once / case.name, tmp_path / "evaluated"))
+
+
 @pytest.fixture
 def scan(tmp_path: Path) -> Path:
     """A scan of size (34, 41, 5), alone in its folder."""

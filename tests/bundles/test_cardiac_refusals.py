@@ -98,7 +98,7 @@ def test_weights_of_vgg_that_do_not_fit(run_bundle: Command, pairs: Path, vgg_fi
     safetensors.torch.save_file({**state, name: state[name][:, :1].contiguous()}, path)
     said = refused(path)
     assert f"{path}: not the weights of vgg16" in said
-    assert f"{name} is [64, 1, 3, 3], vgg16 has [64, 3, 3, 3]" in said
+    assert f"{name} is [64, 1, 3, 3], the network has [64, 3, 3, 3]" in said
     path = pairs.parent / "torn.safetensors"
     path.write_bytes(vgg_file.read_bytes()[:5000])
     assert f"{path}: truncated" in refused(path)

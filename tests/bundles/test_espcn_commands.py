@@ -28,13 +28,12 @@ def test_a_result_agrees_with_its_input(command: Command, scan: Path, tmp_path: 
 
 
 def test_figures_of_the_classical_methods_do_not_depend_on_the_network(
-    command: Command, dataset: dict[str, str], tmp_path: Path
+    command: Command, dataset: dict[str, str], evaluated: Path, tmp_path: Path
 ) -> None:
+    command("evaluating", "train", "evaluate", "context", output_dir=str(tmp_path / "context"), **dataset)
     tables = []
-    for name in ("model", "model_context"):
-        overlays = [] if name == "model" else ["context"]
-        command("evaluating", "train", "evaluate", *overlays, output_dir=str(tmp_path / name), **dataset)
-        rows = table(tmp_path / name / "metrics.csv")
+    for folder in (evaluated, tmp_path / "context"):
+        rows = table(folder / "metrics.csv")
         tables.append({(r["subject"], r["method"]): r["psnr"] for r in rows if r["method"] != "model"})
     assert tables[0] == tables[1]
 
@@ -103,7 +102,7 @@ def test_report_adds_figures_and_a_picture_for_each_scan(command: Command, scan:
 
 
 def test_masks_of_a_manifest_are_the_foreground(
-    command: Command, dataset: dict[str, str], case: BundleCase, tmp_path: Path
+    command: Command, dataset: dict[str, str], case: BundleCase, evaluated: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "data"
     shutil.copytree(dataset["dataset_dir"], folder)
@@ -114,10 +113,9 @@ def test_masks_of_a_manifest_are_the_foreground(
     manifest = json.loads((folder / "tiny.json").read_text())
     (folder / "tiny.json").write_text(json.dumps({**manifest, "mask_pattern": "mask_{subject}.nii.gz"}))
     data = {"dataset_dir": str(folder), "data_manifest": str(folder / "tiny.json")}
-    command("training", "train", output_dir=str(tmp_path / "out"), **data, **case.short)
-    command("evaluating", "train", "evaluate", output_dir=str(tmp_path / "out"), **data)
-    command("evaluating", "train", "evaluate", output_dir=str(tmp_path / "found"), **dataset)
-    masked, found = (table(tmp_path / name / "metrics.csv") for name in ("out", "found"))
+    command("training", "train", output_dir=str(tmp_path / "masked"), **data, **case.short)
+    command("evaluating", "train", "evaluate", output_dir=str(tmp_path / "masked"), **data)
+    masked, found = (table(folder / "metrics.csv") for folder in (tmp_path / "masked", evaluated))
     cubic = [next(row for row in rows if row["method"] == "cubic") for rows in (masked, found)]
     assert cubic[0]["psnr"] == cubic[1]["psnr"]
     assert cubic[0]["psnr_foreground"] != cubic[1]["psnr_foreground"]

@@ -28,7 +28,7 @@ def test_overlays_train(
 ) -> None:
     case = next(case for case in CASES if case.name == name)
     data = request.getfixturevalue(case.dataset)
-    run_bundle(name, "training", "train", overlay, output_dir=str(tmp_path), **data, **case.short)
+    run_bundle(name, "training", "train", overlay, output_dir=str(tmp_path), **data, **{**case.short, "max_epochs": 1})
     assert weights(tmp_path / "model.pt").keys() == weights(tmp_path / "last.pt").keys()
 
 

@@ -43,7 +43,7 @@ def evaluate(folder: Path, sampler: bool) -> dict[str, float]:
         val_data_loader=DataLoader(dataset, batch_size=1, sampler=shared),
         network=Cubic(),
         key_val_metric={"val_psnr": SubjectPSNR()},
-        additional_metrics={"val_ssim": SubjectSSIM()},
+        additional_metrics={"val_ssim": SubjectSSIM(AreaMean(2, spatial_dims=2))},
         val_handlers=[ComparisonTable(folder, AreaMean(2, spatial_dims=2), pictures=False)],
     )
     evaluator.run()
@@ -55,6 +55,7 @@ def rows_in(folder: Path) -> list[dict[str, str]]:
         return [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_figures_of_one(forked_python: ForkedPython, tmp_path: Path) -> None:
     alone = evaluate(tmp_path / "alone", sampler=False)
     ranks = forked_python.run_ranks(2, __file__, str(tmp_path))
