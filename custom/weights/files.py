@@ -50,8 +50,8 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             f"{path}: not a checkpoint, or one that holds more than plain tensors; such are not loaded, because they "
             "could run code: save the network's state_dict() instead"
         ) from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}); check who may read it") from error
+    except PermissionError as error:  # other errors of the system are what torch meets in a torn file
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check who may read it") from error
     except Exception as error:  # there is no end to what readers raise for damaged bytes
         raise InputError(f"{path}: truncated, damaged, or not a checkpoint; fetch or write it again") from error
     if not isinstance(content, dict):
