@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import re
+import secrets
+import shutil
 import socket
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -12,11 +14,14 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from mlflow.entities import RunStatus
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from monai.handlers import MLFlowHandler
 
 from custom.errors import InputError
 
 __all__ = ["MLflowStore", "careful"]
+
+logger = logging.getLogger(__name__)
 
 # The client's own defaults wait four minutes for a server that is not there.
 _SHORT_REQUESTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
@@ -62,7 +67,7 @@ class MLflowStore(MLFlowHandler):
         self.address = re.sub(r"//[^/@]*@", "//", self._uri)  # without a password
         with self._explaining(), careful():
             if self._uri.startswith(_SQLITE):
-                _try_database(Path(self._uri.removeprefix(_SQLITE)))
+                _prepare_database(Path(self._uri.removeprefix(_SQLITE)))
             super().__init__(tracking_uri, iteration_log=False, epoch_log=False, experiment_name=experiment_name)
             self._set_experiment()
 
@@ -106,12 +111,63 @@ class MLflowStore(MLFlowHandler):
                 self.client.set_terminated(run.info.run_id, RunStatus.to_string(RunStatus.KILLED))
 
 
-def _try_database(path: Path) -> None:
-    """Raise if the SQLite file cannot be made or written; MLflow would try again and again for 100 seconds."""
+def _prepare_database(path: Path) -> None:
+    """Make the SQLite file if need be, and raise if it cannot be written; MLflow would try for 100 seconds.
+
+    MLflow makes its tables in many steps, and often cannot go on with a file in which only some of them were made. So a
+    new file gets its name when it is whole, and one that was left half-made is made anew.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        _make_database(path)
     with closing(sqlite3.connect(path, timeout=_LOCK_TIMEOUT_S)) as connection:
         connection.execute("BEGIN IMMEDIATE")
+        empty = _holds_nothing(connection)
         connection.rollback()
+    if not empty:
+        return
+    try:
+        with _aside(path) as copy:  # MLflow keeps what it has opened
+            shutil.copy(path, copy)
+            _open_database(copy)
+    except Exception as err:  # which one depends on the table that is missing
+        logger.warning("%s: a half-made MLflow database without any run, made anew (%s)", path, type(err).__name__)
+        path.unlink()
+        _make_database(path)
+
+
+def _make_database(path: Path) -> None:
+    with _aside(path) as temporary:
+        _open_database(temporary)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            pass  # another process was faster, and may have begun a run there
+        except OSError:  # a file system without hard links
+            temporary.replace(path)
+
+
+@contextmanager
+def _aside(path: Path) -> Iterator[Path]:
+    """Give the name of a database beside another, and remove it afterwards."""
+    temporary = path.with_name(f".{secrets.token_hex(8)}.db")
+    try:
+        yield temporary
+    finally:
+        for file in (temporary, Path(f"{temporary}-journal")):
+            file.unlink(missing_ok=True)
+
+
+def _open_database(path: Path) -> None:
+    """Let MLflow make the tables that are missing, and check all."""
+    SqlAlchemyStore(f"{_SQLITE}{path}", str(path.parent / "mlruns")).engine.dispose()
+
+
+def _holds_nothing(connection: sqlite3.Connection) -> bool:
+    """Find out whether there is nothing but what MLflow writes into each new database."""
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    others = tables - {"alembic_version", "experiments", "workspaces"}
+    return not any(connection.execute(f'SELECT 1 FROM "{name}" LIMIT 1').fetchone() for name in others)
 
 
 def _is_alive(process: int) -> bool:

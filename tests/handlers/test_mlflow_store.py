@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import sqlite3
 from collections.abc import Callable
@@ -12,7 +13,9 @@ from typing import Any
 import pytest
 
 from custom.errors import InputError
+from custom.handlers import mlflow_store
 from custom.handlers.mlflow_run import MLflowMetrics, MLflowRun
+from custom.handlers.mlflow_store import MLflowStore
 
 
 def refused_port() -> int:
@@ -59,3 +62,62 @@ def test_a_wrong_environment_variable_is_named(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "gopher://example")
     with pytest.raises(InputError, match=r"gopher://example.*environment variable MLFLOW_TRACKING_URI"):
         make_trainer([MLflowMetrics(MLflowRun(output_dir))]).run()
+
+
+def change(database: Path, statement: str) -> None:
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute(statement)
+
+
+#: What a process that is killed while MLflow makes its tables leaves: MLflow refuses to open it.
+HALF_MADE = "UPDATE alembic_version SET version_num = '0584bdc529eb'"
+
+
+def test_a_half_made_database_without_a_run_is_made_anew(
+    output_dir: Path, mlflow_database: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mlflow_store, "_make_database", lambda path: shutil.copy(mlflow_database, path))
+    database = output_dir / "mlruns.db"
+    change(database, HALF_MADE)
+    store = MLflowStore(f"sqlite:///{database}", "experiment")
+    store.begin("run", {})
+    store.end("FINISHED")
+    assert "a half-made MLflow database" in caplog.text
+    assert [path.name for path in output_dir.iterdir()] == ["mlruns.db"]
+    old = database.rename(output_dir / "old.db")
+    change(old, HALF_MADE)  # now there is a run in it, so it is not for us to delete
+    with pytest.raises(InputError, match="out-of-date database schema"):
+        MLflowStore(f"sqlite:///{old}", "experiment")
+    assert old.is_file()
+
+
+def test_a_database_gets_its_name_when_it_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = tmp_path / "new" / "mlruns.db"
+
+    def stop(engine: Any) -> None:
+        assert [path.suffix for path in database.parent.iterdir()] == [".db"]
+        assert not database.exists()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mlflow.store.db.utils._upgrade_db", stop)
+    with pytest.raises(KeyboardInterrupt):
+        MLflowStore(f"sqlite:///{database}", "experiment")
+    assert not list(database.parent.iterdir())
+
+
+def test_of_two_processes_that_make_a_database_the_first_one_wins(
+    output_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = tmp_path / "mlruns.db"
+
+    def make(path: Path) -> None:
+        shutil.copy(output_dir / "mlruns.db", path)
+        shutil.copy(output_dir / "mlruns.db", database)  # the other process, which begins its run
+        change(database, "INSERT INTO experiments (name, lifecycle_stage) VALUES ('of the first', 'active')")
+
+    monkeypatch.setattr(mlflow_store, "_open_database", make)
+    store = MLflowStore(f"sqlite:///{database}", "of the first")
+    names = [experiment.name for experiment in store.client.search_experiments()]
+    store.close()
+    assert names.count("of the first") == 1
+    assert [path.name for path in tmp_path.iterdir() if path.suffix == ".db"] == ["mlruns.db"]
