@@ -54,7 +54,8 @@ class TrainingCheckpoint:
         evaluated: name of the network that the evaluator runs, whose weights become `model.pt`. None: the only one.
         precision: of the training, which a resumed one keeps where `amp` is "auto"; float32 by default.
         patience: how many validations without a better key metric end the training; None never ends it.
-        resume: True continues from `last.pt`.
+        resume: True continues from `last.pt`. Where all epochs are done, or early stopping has ended the training, the
+            run ends at once and well.
 
     Raises:
         UsageError: when `evaluated` names no network, or patience is below 1.
@@ -147,7 +148,7 @@ class TrainingCheckpoint:
     def _stop_without_gain(self, engine: Engine) -> None:
         if self.patience is not None and self._without_gain >= self.patience:
             logger.info(
-                "stopped early: %d validations without a better %s",
+                "stopped early: %d validations without a better %s; a larger patience would go on",
                 self._without_gain,
                 self.evaluator.state.key_metric_name,
             )
@@ -188,11 +189,13 @@ class TrainingCheckpoint:
             raise
         except Exception as error:  # a file may hold anything under these names
             raise InputError(f"{self.last}: not a checkpoint of this training ({error}); leave resume out") from error
-        if engine.state.max_epochs <= epoch:
+        if engine.state.max_epochs < epoch:
             raise UsageError(f"{self.last}: {epoch} epochs are done already; give a larger max_epochs to go on")
         engine.state.epoch = epoch
         engine.state.iteration = epoch * engine.state.epoch_length
-        logger.info("resumed after epoch %d", epoch)
+        logger.info("resumed after epoch %d of %d", epoch, engine.state.max_epochs)
+        # A run may have been stopped between its last checkpoint and its end, which is all that is left to do then.
+        self._stop_without_gain(engine)
 
     def _with_names(self, saved: dict[str, Any]) -> dict[str, Any]:
         """Give the one network, optimizer and schedule of an older file the names that they have here."""

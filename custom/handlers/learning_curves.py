@@ -60,7 +60,7 @@ class LearningCurves:
         EpochLoss().attach(engine)
         engine.add_event_handler(Events.EPOCH_STARTED, self._begin)
         on_epoch_end_after_all(engine, self._add_row)
-        engine.add_event_handler(Events.COMPLETED, self._draw)
+        engine.add_event_handler(Events.COMPLETED, self._finish)
         around_run(engine, self._drawing_after_errors)
 
     @contextmanager
@@ -92,6 +92,11 @@ class LearningCurves:
         replace_file(self.csv_path, _as_csv(self._rows))
         if time.monotonic() - self._drawn_at >= self.png_interval_s:
             self._draw()
+
+    def _finish(self, engine: Engine) -> None:
+        if self._rows is None and is_first_rank():  # resumed when all epochs were done
+            self._rows = _read_rows(self.csv_path)
+        self._draw()
 
     def _draw(self) -> None:
         if self._is_drawn or not self._rows:

@@ -84,6 +84,9 @@ def test_training_stops_early_when_it_no_longer_improves(
 def test_a_resumed_run_may_be_longer_and_follows_the_schedule_of_its_config(
     command: Command, dataset: dict[str, str], case: BundleCase, tmp_path: Path, trained: Path
 ) -> None:
+    before = (trained / "last.pt").read_bytes()
+    command("training", "train", output_dir=str(trained), resume=True, **dataset, **case.short)
+    assert (trained / "last.pt").read_bytes() == before  # all epochs were done
     options = {**dataset, **case.short, "max_epochs": 4}
     command("training", "train", output_dir=str(trained), resume=True, **options)
     command("training", "train", output_dir=str(tmp_path / "whole"), **options)

@@ -119,6 +119,27 @@ def test_only_validations_without_gain_count_for_early_stopping(tmp_path: Path) 
     assert Training(tmp_path, 8, scores=scores, patience=2, resume=True).run().trainer.state.epoch == 6
 
 
+def test_a_run_that_was_stopped_after_its_last_checkpoint_is_finished(tmp_path: Path) -> None:
+    completed: list[int] = []
+
+    def finish(**options: Any) -> None:
+        training = Training(tmp_path, resume=True, **options)
+        training.trainer.add_event_handler(Events.EPOCH_STARTED, lambda: completed.append(-1))
+        training.trainer.add_event_handler(Events.COMPLETED, lambda: completed.append(training.trainer.state.epoch))
+        training.run()
+
+    Training(tmp_path, 3, scores=[3.0, 2.0, 1.0], patience=2).run()
+    before = (tmp_path / "last.pt").read_bytes()
+    finish(max_epochs=3, patience=None)  # all epochs are done
+    finish(max_epochs=5, patience=2)  # early stopping had ended it
+    assert completed == [3, 3]
+    assert (tmp_path / "last.pt").read_bytes() == before
+    with pytest.raises(UsageError, match="3 epochs are done already"):
+        finish(max_epochs=2)
+    finish(max_epochs=4, patience=3, scores=[0.0, 0.0, 0.0, 4.0])
+    assert completed[2:] == [-1, 4]
+
+
 def test_a_file_from_before_networks_had_names_is_resumed(tmp_path: Path) -> None:
     whole = Training(tmp_path / "whole", 4, names=("network",)).run()
     Training(tmp_path / "parts", 2, names=("network",)).run()

@@ -96,6 +96,19 @@ def test_a_resumed_training_goes_on_in_the_same_table(make_trainer: Callable[...
     assert [row["learning_rate"] for row in after] == ["0.1", "0.1", "0.01", "0.01", "0.01"]
 
 
+def test_a_training_that_is_resumed_after_its_last_epoch_is_drawn(
+    make_trainer: Callable[..., Any], tmp_path: Path
+) -> None:
+    make_trainer([LearningCurves(tmp_path)], max_epochs=2).run()
+    before = read(tmp_path)
+    (tmp_path / "curves.png").unlink()  # stopped before it was drawn
+    resumed = make_trainer([LearningCurves(tmp_path)], max_epochs=2)
+    resumed.add_event_handler(Events.STARTED, resume_at(2))
+    resumed.run()
+    assert read(tmp_path) == before
+    assert (tmp_path / "curves.png").is_file()
+
+
 def test_a_new_training_begins_a_new_table(make_trainer: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "curves.csv").write_text("no table at all")
     make_trainer([LearningCurves(tmp_path)], max_epochs=1).run()
