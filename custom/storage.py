@@ -1,18 +1,68 @@
-"""Writing files and folders whole or not at all, and the SHA-256 of files."""
+"""Writing files and folders whole or not at all, by one process at a time, and the SHA-256 of files."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import itertools
+import os
 import secrets
 import shutil
+import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 from custom.errors import InputError, MissingFileError
 
-__all__ = ["check_free", "replace_file", "sha256", "whole_file", "whole_folder"]
+__all__ = ["check_free", "lock_folder", "replace_file", "sha256", "unlock_folder", "whole_file", "whole_folder"]
+
+_locks: dict[Path, IO[str]] = {}
+
+
+def lock_folder(folder: str | Path) -> None:
+    """Let no other process lock a folder until `unlock_folder`, or until this process ends in whatever way.
+
+    The lock is the operating system's, on a file `.lock` in the folder, which stays there. A process may lock a folder
+    again that it has locked already. Where the system has no such locks, nothing is locked.
+
+    Raises:
+        InputError: if another process has locked the folder.
+    """
+    path = Path(folder).resolve() / ".lock"
+    if fcntl is None or path in _locks:
+        return
+    file = path.open("a+")
+    try:
+        # Not flock: the processes that load data would inherit that lock and keep it when this one is killed.
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError) as err:
+        file.seek(0)
+        holder = file.read(200).strip() or "unknown"
+        file.close()
+        raise InputError(
+            f"{folder}: another process is writing into this folder ({holder}); wait until it has ended, or give "
+            "another --output_dir"
+        ) from err
+    except OSError:  # a file system without locks
+        file.close()
+        return
+    file.truncate(0)
+    file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+    file.flush()
+    _locks[path] = file
+
+
+def unlock_folder(folder: str | Path) -> None:
+    """Let other processes lock a folder again; nothing happens where it is not locked."""
+    file = _locks.pop(Path(folder).resolve() / ".lock", None)
+    if file is not None:
+        file.close()
 
 
 def check_free(path: Path, overwrite: bool) -> None:

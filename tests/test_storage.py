@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
@@ -9,7 +12,41 @@ from pathlib import Path
 import pytest
 
 from custom.errors import InputError, MissingFileError
-from custom.storage import replace_file, sha256, whole_file, whole_folder
+from custom.storage import lock_folder, replace_file, sha256, unlock_folder, whole_file, whole_folder
+
+_LOCKING = "import sys; from custom.storage import lock_folder; lock_folder(sys.argv[1]); print('locked'); input()"
+
+
+def test_a_folder_is_locked_for_other_processes_until_their_end(tmp_path: Path) -> None:
+    other = subprocess.Popen(
+        [sys.executable, "-c", _LOCKING, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "locked\n"
+        with pytest.raises(InputError, match=rf"another process is writing into this folder \(process {other.pid} on "):
+            lock_folder(tmp_path)
+        other.kill()
+    lock_folder(tmp_path)
+    lock_folder(tmp_path / ".." / tmp_path.name)  # the same process, the same folder
+    ended = subprocess.run([sys.executable, "-c", _LOCKING, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert f"process {os.getpid()} on " in ended.stderr
+    unlock_folder(tmp_path)
+    unlock_folder(tmp_path)
+    ended = subprocess.run(
+        [sys.executable, "-c", _LOCKING, str(tmp_path)], capture_output=True, text=True, check=False, input="\n"
+    )
+    assert ended.stdout == "locked\n"
+
+
+def test_a_file_system_without_locks_is_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(file: object, operation: int) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr("custom.storage.fcntl.lockf", no_locks)
+    lock_folder(tmp_path)
+    monkeypatch.setattr("custom.storage.fcntl", None)
+    lock_folder(tmp_path)
 
 
 @pytest.mark.parametrize("size", [0, 1, 3 << 20])

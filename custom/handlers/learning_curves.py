@@ -36,7 +36,7 @@ class LearningCurves:
     later ones are dropped.
 
     The picture shows the losses and the validator's PSNR, else its first metric. It is drawn after the first epoch,
-    then at most every `png_interval_s` seconds, and at the end, which may be an error.
+    then at most every `png_interval_s` seconds, and at the end of the run, also of one that an error ends.
 
     Args:
         output_dir: folder of the two files.

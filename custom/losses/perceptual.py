@@ -27,17 +27,19 @@ NORMALISATIONS = {
 class PerceptualLoss(nn.Module):
     """Mean distance of the features of two images, summed over layers with their weights.
 
-    Images are `(B, C, *spatial)` of 2 or 3 spatial axes with values about 0..1, which are not clipped; each channel is
-    a grey picture of its own and is given to the network three times, as red, green and blue. In 3D the pictures are
-    all slices across each of the three axes; the loss is the mean of the three directions, so it is on the same scale.
-    Computed in float32 under autocast too: of good predictions the features differ by little more than their rounding
-    to 16 bits, which turns the gradient (measured at 37 dB: cosine 0.8 between bfloat16 and float32). The network
-    follows the images to their device; no gradient reaches the label.
+    Images are `(B, C, *spatial)` of 2 or 3 spatial axes with values about 0..1, which are not clipped. Each channel is
+    a grey picture of its own, which the network receives as red, green and blue. In 3D the pictures are all slices
+    across each of the three axes, and the loss is the mean of the three directions, so that it is on the scale of 2D.
+
+    The loss is computed in float32, under autocast too. The features of a good prediction differ from those of the
+    label by little more than the rounding error of bfloat16, which would give the gradient another direction
+    (measured at 37 dB: the cosine between the gradients in bfloat16 and float32 is 0.8). The network is moved to the
+    device of the images. No gradient reaches the label.
 
     Args:
         network: gives the features; frozen, such as `custom.weights.load_vgg` returns.
-        layers: the weight of each layer, or names alone for weights of 1; None for all layers of the network. Those of
-            weight 0 play no part.
+        layers: the weight of each layer, or names alone for weights of 1; None for all layers of the network. A layer
+            of weight 0 is left out.
         distance: of features: "l1" for the mean absolute, "l2" for the mean squared difference.
         normalisation: "imagenet", as the network was trained: minus the mean, over the standard deviation of the
             channels, for images in 0..1. "none": the images as they are, in 0..1, as MariiaKop/SR_kspace has it.

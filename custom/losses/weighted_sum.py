@@ -23,7 +23,7 @@ class WeightedSum(nn.Module):
         parts: the terms of the last call by name, without gradient, before they are weighted.
 
     Raises:
-        UsageError: for names that differ, no loss at all, or a weight that cannot be one.
+        UsageError: for names that differ, no loss at all, or a weight that is negative or not finite.
     """
 
     def __init__(self, losses: Mapping[str, nn.Module], weights: Mapping[str, float]) -> None:

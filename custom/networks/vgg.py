@@ -17,20 +17,20 @@ _CHANNELS = (64, 128, 256, 512, 512)
 
 
 class VGG(nn.Module):
-    """Features of pictures `(B, 3, H, W)` at named layers; what lies behind the deepest of them is not built.
+    """Features of pictures `(B, 3, H, W)` at named layers; the network is built as far as the deepest of them.
 
-    The keys of the state dict are those of torchvision (`features.N.weight`), and so are the layers: convolutions of
-    3 with zero padding, ReLUs, and max pooling of 2 after each block. The parameters are frozen, their values are for
-    others to load (`custom.weights.load_vgg`), and nothing differs between training and evaluation.
+    The layers and the keys of the state dict (`features.N.weight`) are those of torchvision: convolutions of 3 with
+    zero padding, ReLUs, and max pooling of 2 after each block. The parameters are frozen. They are random until
+    somebody loads them, as `custom.weights.load_vgg` does. Training and evaluation mode give the same.
 
     Args:
         name: "vgg16" or "vgg19".
-        layers: as `vgg_layer_index` understands them.
+        layers: names of layers; see `vgg_layer_index`.
 
     Attributes:
         layers: the names as they were given.
-        indices: where they lie in `features`, in the same order.
-        min_side: pixels that a picture must have on each side, so that something is left by the pooling.
+        indices: the positions of these layers in `features`, in the same order.
+        min_side: the smallest height and width of a picture, in pixels; the pooling of a smaller one leaves nothing.
 
     Raises:
         UsageError: for an unknown network or layer, or no layer.

@@ -31,20 +31,21 @@ def vgg_variable(name: str) -> str:
 
 
 def load_vgg(name: str, layers: Iterable[str], weights: str | Path | None = None) -> VGG:
-    """Build the network as far as the layers ask, with the weights of ImageNet, frozen.
+    """Build VGG16 or VGG19 as far as the deepest of the layers, with the weights of ImageNet, frozen.
 
-    The weights come from the first of: the argument, the environment variable MRI_SR_VGG16_WEIGHTS (or 19), the
-    checkpoints of torch.hub's cache, the address of torchvision (once, 550 MB, its hash is checked).
+    The weights come from the first of these that is there: the argument, the file that the environment variable
+    MRI_SR_VGG16_WEIGHTS (or 19) names, the cache of torch.hub, the download from torchvision (550 MB, once; its hash is
+    checked).
 
     Args:
         name: "vgg16" or "vgg19".
-        layers: as `custom.networks.vgg.vgg_layer_index` understands them; of a dictionary, the keys.
-        weights: a file of tensors under torchvision's names, .safetensors or of torch.save, of any floating type; it
-            need not hold what lies behind the layers.
+        layers: names of layers, see `custom.networks.vgg.vgg_layer_index`, or a dictionary with these as keys.
+        weights: a file of tensors under torchvision's names, .safetensors or of torch.save, of any floating type;
+            weights behind the deepest of the layers may be missing.
 
     Raises:
         MissingFileError: when the named file is not there.
-        InputError: when it is truncated or not of this network, or when the weights cannot be had.
+        InputError: when it is damaged or not of this network, or when the weights cannot be downloaded.
         UsageError: for an unknown network or layer.
     """
     network = VGG(name, layers)
