@@ -10,15 +10,15 @@ from typing import Any
 import torch.distributed as dist
 from ignite.engine import Engine, Events
 
-__all__ = ["around_run", "is_first_rank", "on_epoch_end_after_all", "scalars"]
+__all__ = ["hold_during_run", "is_first_rank", "on_epoch_end_after_all", "scalars"]
 
 
-def around_run(engine: Engine, context: Callable[[], AbstractContextManager[None]]) -> None:
-    """Enter `context()` before each run of the engine and leave it afterwards, also by an exception.
+def hold_during_run(engine: Engine, context: Callable[[], AbstractContextManager[None]]) -> None:
+    """Enter `context()` before each run of the engine and leave it after the run, also when the run raises.
 
-    What the events cannot do: of the handlers of EXCEPTION_RAISED Ignite reaches only the first, since MONAI's raise
-    again, and a handler of COMPLETED does not know whether others have still to write their files. Of several contexts
-    the one that is attached last is left last.
+    Ignite's events cannot do this. Its handlers of EXCEPTION_RAISED are not all called, since the first of MONAI's
+    raises again; and a handler of COMPLETED may come before others that still have files to write. Of several contexts
+    the last that was given here is entered first and left last.
     """
     run = engine.run
 
@@ -31,9 +31,9 @@ def around_run(engine: Engine, context: Callable[[], AbstractContextManager[None
 
 
 def on_epoch_end_after_all(engine: Engine, handler: Callable[[Engine], None]) -> None:
-    """Run `handler` at the end of each epoch after all handlers that were attached before the run, validation too.
+    """Run `handler` at the end of each epoch, after the validation and all handlers that were attached before the run.
 
-    Ignite calls handlers in the order of their attachment, so this one is attached when the run starts.
+    Ignite calls handlers in the order in which they were attached, so this one is attached when the run starts.
     """
 
     def attach_last(engine: Engine) -> None:

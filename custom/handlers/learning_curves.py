@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 
 from custom.errors import InputError
 from custom.handlers.epoch_loss import EpochLoss
-from custom.handlers.hooks import around_run, is_first_rank, on_epoch_end_after_all, scalars
+from custom.handlers.hooks import hold_during_run, is_first_rank, on_epoch_end_after_all, scalars
 from custom.storage import replace_file
 
 __all__ = ["LearningCurves"]
@@ -61,7 +61,7 @@ class LearningCurves:
         engine.add_event_handler(Events.EPOCH_STARTED, self._begin)
         on_epoch_end_after_all(engine, self._add_row)
         engine.add_event_handler(Events.COMPLETED, self._finish)
-        around_run(engine, self._drawing_after_errors)
+        hold_during_run(engine, self._drawing_after_errors)
 
     @contextmanager
     def _drawing_after_errors(self) -> Iterator[None]:

@@ -21,8 +21,8 @@ from mlflow.entities import Dataset, DatasetInput, Metric, Param
 from monai.engines import Trainer
 
 from custom.handlers.epoch_loss import EpochLoss
-from custom.handlers.hooks import around_run, is_first_rank, on_epoch_end_after_all, scalars
-from custom.handlers.mlflow_store import MLflowStore, careful
+from custom.handlers.hooks import hold_during_run, is_first_rank, on_epoch_end_after_all, scalars
+from custom.handlers.mlflow_store import MLflowStore, short_quiet_requests
 from custom.options import switch
 from custom.run_info import git_revision, versions
 from custom.storage import sha256
@@ -140,7 +140,7 @@ class MLflowRun:
         now = int(time.time() * 1000)
         self._waiting += [Metric(name, value, now, step) for name, value in scalars(metrics, prefix).items()]
         # A transaction that an exception tears apart may leave the database locked.
-        with careful(), _signals_held():
+        with short_quiet_requests(), _signals_held():
             self._send_metrics()
 
     def _open(self) -> None:
@@ -241,7 +241,7 @@ class MLflowMetrics:
         if isinstance(engine, Trainer):
             EpochLoss().attach(engine)
         on_epoch_end_after_all(engine, self._log_epoch)
-        around_run(engine, self.run.active)
+        hold_during_run(engine, self.run.active)
 
     def _log_epoch(self, engine: Engine) -> None:
         # Of a validator this is the trainer's epoch, since MONAI runs it with that.

@@ -19,7 +19,7 @@ from monai.handlers import MLFlowHandler
 
 from custom.errors import InputError
 
-__all__ = ["MLflowStore", "careful"]
+__all__ = ["MLflowStore", "short_quiet_requests"]
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +32,8 @@ _KIND = "mlflow.experimentKind"
 
 
 @contextmanager
-def careful() -> Iterator[None]:
-    """Let MLflow give up soon and say nothing: for calls that a training waits for."""
+def short_quiet_requests() -> Iterator[None]:
+    """Let MLflow give up soon on a server that does not answer, and log nothing, within the block."""
     loggers = [(logger, logger.level) for logger in map(logging.getLogger, _TALKATIVE)]
     changed = [name for name in _SHORT_REQUESTS if name not in os.environ]
     os.environ.update({name: _SHORT_REQUESTS[name] for name in changed})
@@ -65,7 +65,7 @@ class MLflowStore(MLFlowHandler):
         self._uri = os.environ.get("MLFLOW_TRACKING_URI") or tracking_uri
         self._source = "tracking_uri" if self._uri == tracking_uri else "the environment variable MLFLOW_TRACKING_URI"
         self.address = re.sub(r"//[^/@]*@", "//", self._uri)  # without a password
-        with self._explaining(), careful():
+        with self._explaining(), short_quiet_requests():
             if self._uri.startswith(_SQLITE):
                 _prepare_database(Path(self._uri.removeprefix(_SQLITE)))
             super().__init__(tracking_uri, iteration_log=False, epoch_log=False, experiment_name=experiment_name)
@@ -79,7 +79,7 @@ class MLflowStore(MLFlowHandler):
         """
         own = {"process": f"{socket.gethostname()}/{os.getpid()}"}
         experiment = self.experiment.experiment_id
-        with self._explaining(), careful():
+        with self._explaining(), short_quiet_requests():
             if _KIND not in self.experiment.tags:
                 # MLflow's pages otherwise take the experiment for one of language models.
                 self.client.set_experiment_tag(experiment, _KIND, "custom_model_development")

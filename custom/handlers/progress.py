@@ -13,7 +13,7 @@ from ignite.engine import Engine, Events
 from tqdm import tqdm
 
 from custom.handlers.epoch_loss import EpochLoss
-from custom.handlers.hooks import around_run, is_first_rank, on_epoch_end_after_all, scalars
+from custom.handlers.hooks import hold_during_run, is_first_rank, on_epoch_end_after_all, scalars
 
 __all__ = ["Progress"]
 
@@ -51,7 +51,7 @@ class Progress:
         engine.add_event_handler(Events.EPOCH_STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._step)
         on_epoch_end_after_all(engine, self._finish)
-        around_run(engine, self._closing_the_bar)
+        hold_during_run(engine, self._closing_the_bar)
 
     @contextmanager
     def _closing_the_bar(self) -> Iterator[None]:
