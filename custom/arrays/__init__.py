@@ -22,10 +22,11 @@ network, its real and its imaginary part.
 
 from custom.arrays.geometry import affine_distance, field_of_view_corners, slab_bounds
 from custom.arrays.intensity import foreground_mask, intensity_scale
-from custom.arrays.loader import PrefetchLoader
+from custom.arrays.loader import PatchLoader, PrefetchLoader
 from custom.arrays.patches import PatchSampler, RandomPatches
 
 __all__ = [
+    "PatchLoader",
     "PatchSampler",
     "PrefetchLoader",
     "RandomPatches",

@@ -1,4 +1,4 @@
-"""A loader that prepares the next batch while the device works on this one."""
+"""Loaders that prepare the next batch while the device works on this one."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
+from custom.arrays.patches import PatchSampler, RandomPatches
 from custom.errors import UsageError
 
-__all__ = ["PrefetchLoader"]
+__all__ = ["PatchLoader", "PrefetchLoader"]
 
 
 class PrefetchLoader(DataLoader[Any]):
@@ -35,3 +36,21 @@ class PrefetchLoader(DataLoader[Any]):
             while (batch := following.result()) is not end:
                 following = thread.submit(next, batches, end)
                 yield batch
+
+
+class PatchLoader(PrefetchLoader):
+    """Batches of random patches, one ahead; each of several processes gets its share of every batch.
+
+    Args:
+        dataset: the patches.
+        batch_size: of all processes together.
+        num_workers: of the `DataLoader`.
+
+    Raises:
+        UsageError: when the processes cannot share batch and epoch evenly, and as `PrefetchLoader`.
+    """
+
+    def __init__(self, dataset: RandomPatches, batch_size: int, num_workers: int = 0) -> None:
+        sampler = PatchSampler(dataset, batch_size)
+        share = batch_size // sampler.num_replicas
+        super().__init__(dataset, batch_size=share, sampler=sampler, num_workers=num_workers, drop_last=True)

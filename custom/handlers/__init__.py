@@ -10,11 +10,17 @@ from custom.handlers.mlflow_run import MLflowMetrics, MLflowRun
 from custom.handlers.nan_guard import NanGuard
 from custom.handlers.progress import Progress
 from custom.handlers.subject_metrics import SubjectMean, SubjectPSNR, SubjectSSIM
-from custom.run_info import write_config
+from custom.handlers.workflows import (
+    EvaluatingHandlers,
+    TrainingHandlers,
+    check_evaluating_output,
+    check_training_output,
+)
 
 __all__ = [
     "CineTable",
     "ComparisonTable",
+    "EvaluatingHandlers",
     "InferenceReport",
     "LearningCurves",
     "MLflowMetrics",
@@ -26,5 +32,7 @@ __all__ = [
     "SubjectPSNR",
     "SubjectSSIM",
     "TrainingCheckpoint",
-    "write_config",
+    "TrainingHandlers",
+    "check_evaluating_output",
+    "check_training_output",
 ]

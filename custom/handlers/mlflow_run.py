@@ -27,19 +27,9 @@ from custom.options import switch
 from custom.run_info import git_revision, versions
 from custom.storage import sha256
 
-__all__ = ["DEFAULT_ARTIFACTS", "MLflowMetrics", "MLflowRun", "flatten_parameters"]
+__all__ = ["MLflowMetrics", "MLflowRun", "flatten_parameters"]
 
 _logger = logging.getLogger(__name__)
-
-DEFAULT_ARTIFACTS = (
-    "config.json",
-    "curves.csv",
-    "curves.png",
-    "metrics.csv",
-    "summary.json",
-    "table.md",
-    "pictures",
-)
 
 _PARAMETER_LENGTH, _TAG_LENGTH, _BATCH = 6000, 5000, 100  # limits of MLflow
 
@@ -59,23 +49,21 @@ class Terminated(SystemExit):
 class MLflowRun:
     """One MLflow run of this process, used by its engines through `MLflowMetrics`.
 
-    The run begins when the first of these engines runs, under a name that no other run has, and ends with it:
-    FINISHED, FAILED after an exception, KILLED after Ctrl-C, SIGTERM or SIGHUP. Files are logged then, whatever the
-    end. A store that cannot be used is an error before the engine starts; one that goes away later is a warning, and
-    the training goes on. Of several processes only the first one logs. Nothing is opened when the object is made.
+    The run begins when the first of these engines runs, under a name that no other run has, and ends with that engine:
+    as FINISHED, as FAILED after an exception, as KILLED after Ctrl-C, SIGTERM or SIGHUP. Its files are logged at the
+    end, whatever the end is. A store that cannot be used is an error before the engine starts. If it goes away later,
+    there is a warning and the training goes on. Of several processes only the first one logs. Making the object opens
+    nothing.
 
     Args:
-        output_dir: the folder that `artifacts` and `weights` are relative to.
+        output_dir: the folder that the files are relative to.
         tracking_uri: address of the store; default `sqlite:///<output_dir>/mlruns.db`. The environment variable
             `MLFLOW_TRACKING_URI` wins.
         experiment_name: the experiment, made if it is not there.
         run_name: default: date, time and four random hexadecimal digits.
         parameters: what the run is of, for example its configuration; see `flatten_parameters`.
         manifest: the data set; its `name` and `digest` become tags.
-        resumed: whether the run goes on with an earlier one, as a tag.
-        tags: further tags.
-        artifacts: files, folders and glob patterns to log at the end, those that exist.
-        weights: the same for files of weights; each gets a tag with its SHA-256.
+        resumed: whether the run continues an earlier one, which becomes a tag.
     """
 
     def __init__(
@@ -87,9 +75,6 @@ class MLflowRun:
         parameters: Mapping[str, Any] | None = None,
         manifest: _Manifest | None = None,
         resumed: bool | str = False,
-        tags: Mapping[str, Any] | None = None,
-        artifacts: Sequence[str | Path] = DEFAULT_ARTIFACTS,
-        weights: Sequence[str | Path] = ("model.pt",),
     ) -> None:
         self.output_dir = Path(output_dir)
         # Not percent-encoded: MLflow and MONAI take the text after the slashes as a path.
@@ -97,13 +82,12 @@ class MLflowRun:
         self.experiment_name = experiment_name
         self.run_name = run_name
         self.parameters = flatten_parameters({**(parameters or {}), "version": versions()})
-        self.tags = {name: str(value) for name, value in (tags or {}).items()}
-        self.tags["resumed"] = str(switch("resume", resumed)).lower()
+        self.tags = {"resumed": str(switch("resume", resumed)).lower()}
         self.manifest = manifest
         if manifest is not None:
             self.tags |= {"manifest": manifest.name, "manifest_digest": manifest.digest}
-        self.artifacts = tuple(artifacts)
-        self.weights = tuple(weights)
+        self._artifacts: list[str | Path] = []
+        self._weights: list[str | Path] = []
         self._store: MLflowStore | None = None
         self._waiting: list[Metric] = []
 
@@ -132,6 +116,16 @@ class MLflowRun:
                 raise
             else:
                 self._close("FINISHED")
+
+    def log_at_end(self, artifacts: Sequence[str | Path], weights: Sequence[str | Path] = ()) -> None:
+        """Log files when the run ends.
+
+        Args:
+            artifacts: files, folders and glob patterns; those that exist then are logged.
+            weights: files of weights, logged likewise; each gets a tag with its SHA-256.
+        """
+        self._artifacts += artifacts
+        self._weights += weights
 
     def log_metrics(self, metrics: Mapping[str, Any], step: int = 0, prefix: str = "") -> None:
         """Log numbers in one request; nested names are joined by "/". Does nothing while the run is not open."""
@@ -195,11 +189,11 @@ class MLflowRun:
             atexit.unregister(self._close)
 
     def _log_files(self, store: MLflowStore) -> None:
-        for path in self._files(self.artifacts):
+        for path in self._files(self._artifacts):
             store.client.log_artifact(self.run_id, str(path), self._folder(path))
             if path.name == "table.md":  # MLflow shows this tag as the description of the run
                 store.client.set_tag(self.run_id, "mlflow.note.content", path.read_text("utf-8")[:_TAG_LENGTH])
-        for path in self._files(self.weights):
+        for path in self._files(self._weights):
             store.client.set_tag(self.run_id, re.sub(r"[^\w.-]", "_", f"sha256_{path.name}"), sha256(path))
             store.client.log_artifact(self.run_id, str(path), self._folder(path))
 
@@ -230,29 +224,40 @@ class MLflowMetrics:
     Args:
         run: the run; the engines of a process have it in common.
         prefix: group of the metrics' names, for example "train", "validation", "test": `validation/psnr`.
+        artifacts: files that the engine's handlers write; see `MLflowRun.log_at_end`.
+        weights: files of weights, of the same kind.
     """
 
-    def __init__(self, run: MLflowRun, prefix: str = "train") -> None:
+    def __init__(
+        self,
+        run: MLflowRun,
+        prefix: str = "train",
+        artifacts: Sequence[str | Path] = (),
+        weights: Sequence[str | Path] = (),
+    ) -> None:
         self.run = run
         self.prefix = prefix
+        self.artifacts = artifacts
+        self.weights = weights
 
     def attach(self, engine: Engine) -> None:
         """Register with a trainer, a validator or an evaluator."""
+        self.run.log_at_end(self.artifacts, self.weights)
         if isinstance(engine, Trainer):
             EpochLoss().attach(engine)
         on_epoch_end_after_all(engine, self._log_epoch)
         hold_during_run(engine, self.run.active)
 
     def _log_epoch(self, engine: Engine) -> None:
-        # Of a validator this is the trainer's epoch, since MONAI runs it with that.
+        # A validator counts its epochs as its trainer does.
         self.run.log_metrics(engine.state.metrics, step=engine.state.epoch, prefix=f"{self.prefix}/")
 
 
 def flatten_parameters(config: Mapping[str, Any]) -> dict[str, str]:
     """Return the plain values of a configuration as MLflow parameters, nested names joined by ".".
 
-    Kept are numbers, texts, paths, None and lists of these. Left out are pure references ("@id", "%id"), which repeat
-    another entry, lists of anything else, which are programs rather than parameters, and "_meta_".
+    Parameters are numbers, texts, paths, None, and lists of these. What repeats another entry is left out ("@id",
+    "%id"), and so are lists of anything else (they are programs, such as "initialize") and "_meta_".
     """
     parameters: dict[str, str] = {}
     for key, value in config.items():
@@ -274,13 +279,13 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, int | float | Path)
 
 
-# Empty, or 0 while signals have to wait, then the numbers of those that do.
+# While signals have to wait: 0, and after it the numbers of the signals that wait. Else empty.
 _held: list[int] = []
 
 
 @contextmanager
 def _signals_held() -> Iterator[None]:
-    """Let the exception of a signal wait until the block has ended."""
+    """Raise the exception of a signal that comes within the block only when the block has ended."""
     if _held or threading.current_thread() is not threading.main_thread():  # signals are the main thread's
         yield
         return
@@ -296,7 +301,10 @@ def _signals_held() -> Iterator[None]:
 
 @contextmanager
 def _signals_as_exceptions() -> Iterator[None]:
-    """Turn SIGTERM and SIGHUP into an exception, so that the process ends as after Ctrl-C; others' handlers stay."""
+    """Raise an exception on SIGTERM and SIGHUP, so that the process ends as after Ctrl-C.
+
+    A signal for which somebody else has set a handler keeps it.
+    """
 
     def stop(number: int, frame: FrameType | None) -> None:
         if _held:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
+from monai.bundle import ConfigParser
 from torch import Tensor, nn
 
 from custom.errors import InputError, MissingFileError
@@ -119,20 +120,33 @@ def _problem(value: Any, expected: Tensor) -> str | None:
 
 
 def load_models(
-    networks: Mapping[str, Network], bundle_root: str | Path, device: torch.device | str = "cpu"
-) -> dict[str, Network]:
-    """Fill several networks with the weights that a bundle has for them.
+    names: Sequence[str], bundle_root: str | Path, device: torch.device | str = "cpu"
+) -> dict[str, nn.Module]:
+    """Load models of a bundle, each as inference loads it with the model's overlay.
 
     Args:
-        networks: by the names of their files, `models/<name>.pt`.
+        names: of the overlays, `configs/<name>.json`.
         bundle_root: the bundle's folder.
-        device: where they go.
+        device: where the networks go.
+
+    Returns:
+        The networks with their weights, by name.
 
     Raises:
+        MissingFileError: when there is no such overlay.
         InputError: as `load_weights`.
     """
-    folder = Path(bundle_root) / "models"
-    return {name: load_weights(network, folder / f"{name}.pt").to(device) for name, network in networks.items()}
+    configs = Path(bundle_root) / "configs"
+    networks = {}
+    for name in names:
+        overlay = configs / f"{name}.json"
+        if not overlay.is_file():
+            raise MissingFileError(f"{overlay}: no such file; a model is named after its overlay in {configs}")
+        parser = ConfigParser()
+        parser.read_config([str(configs / "inference.json"), str(overlay)])
+        parser.update({"bundle_root": str(bundle_root), "device": device})
+        networks[name] = parser.get_parsed_content("network")
+    return networks
 
 
 def choose_checkpoint(output_dir: str | Path, bundle_root: str | Path, model_name: str = "model") -> str:

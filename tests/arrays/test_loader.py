@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from custom.arrays import PrefetchLoader
+from custom.arrays import PatchLoader, PrefetchLoader, RandomPatches
 from custom.errors import UsageError
 
 
@@ -39,3 +39,15 @@ def test_an_error_in_the_thread_is_raised_and_does_not_end_the_epoch_early() -> 
 def test_a_loader_without_a_batch_is_refused() -> None:
     with pytest.raises(UsageError, match="patches_per_epoch"):
         PrefetchLoader(_Numbers(3), batch_size=4, drop_last=True)
+
+
+def test_batches_of_patches_are_those_of_the_epoch() -> None:
+    image = torch.rand(1, 24, 20, generator=torch.Generator().manual_seed(0)) + 0.5
+    patches = RandomPatches([{}], lambda item: {"label": image}, [8, 8], (4, 4), (0, 0), patches_per_epoch=9)
+    loader = PatchLoader(patches, batch_size=4)
+    for epoch in range(2):
+        loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+        batches = [batch["label"] for batch in loader]
+        assert [len(batch) for batch in batches] == [4, 4]
+        expected = torch.stack([patches[9 * epoch + index]["label"] for index in range(8)])
+        assert torch.equal(torch.cat(batches), expected)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,13 +75,8 @@ def case(request: pytest.FixtureRequest) -> BundleCase:
 
 @pytest.fixture
 def command(case: BundleCase, run_bundle: Command) -> Command:
-    """Run a command of the bundle; "train" stands for its case's `training`: `command("training", "train", seed=2)`."""
-
-    def run(run_id: str, *names: str, **keys: Any) -> ConfigWorkflow:
-        files = [file for name in names for file in (case.training if name == "train" else (name,))]
-        return run_bundle(case.name, run_id, *files, **keys)
-
-    return run
+    """Run a command of the bundle: `command("training", "train", seed=2)`."""
+    return partial(run_bundle, case.name)
 
 
 @pytest.fixture

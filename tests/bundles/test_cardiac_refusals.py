@@ -169,6 +169,6 @@ def test_training_needs_no_data_of_ones_own(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     short = {"max_epochs": 1, "patches_per_epoch": 8, "batch_size": 4, "patch_size": [32, 32]}
-    run_bundle(BUNDLE, "training", "train", "model_6", output_dir=str(tmp_path / "out"), **short)
+    run_bundle(BUNDLE, "training", "train", output_dir=str(tmp_path / "out"), **short)
     assert (tmp_path / "out" / "model.pt").is_file()
     assert len(list((tmp_path / "cache").rglob("synthetic-*_sa.nii.gz"))) == 6

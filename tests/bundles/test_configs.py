@@ -31,14 +31,6 @@ def _config(bundle: Path, name: str) -> dict[str, Any]:
     return json.loads((bundle / "configs" / name).read_text())
 
 
-def _trained_as(bundle: Path, model_name: str) -> dict[str, Any]:
-    """The training config of a model: train.json, with the overlay that names the model where train.json does not."""
-    train = _config(bundle, "train.json")
-    overlays = [json.loads(path.read_text()) for path in (bundle / "configs").glob("*.json")]
-    named = [overlay for overlay in overlays if overlay.get("model_name") == model_name and "input" not in overlay]
-    return train if train["model_name"] == model_name else {**train, **named[0]}
-
-
 def _workflow(bundle: Path, kind: str, *names: str, **override: Any) -> ConfigWorkflow:
     workflow = ConfigWorkflow(
         [str(bundle / "configs" / name) for name in names],
@@ -66,9 +58,9 @@ def test_keys_have_the_names_that_all_bundles_share(bundle: Path) -> None:
 
 
 def test_training_and_inference_have_one_network(bundle: Path) -> None:
-    inference = _config(bundle, "inference.json")
-    train = _trained_as(bundle, inference["model_name"])
-    for key in ("network_def", "halo", "degradation", "scale_factor", "slice_axis", "context_slices", "network"):
+    train, inference = _config(bundle, "train.json"), _config(bundle, "inference.json")
+    same = ("network_def", "network", "degradation", "scan_degradation", "scale_factor", "slice_axis", "context_slices")
+    for key in (*same, "halo", "model_name"):
         assert train.get(key) == inference.get(key), key
 
 
@@ -84,6 +76,16 @@ def test_properties_of_training_and_inference(bundle: Path, tmp_path: Path) -> N
         assert workflow.check_properties() == [], name
 
 
+def test_monai_adds_its_own_tracking(bundle: Path, tmp_path: Path) -> None:
+    for kind, name, lists in (
+        ("train", "train.json", ["train::handlers", "validate::handlers"]),
+        ("infer", "inference.json", ["handlers"]),
+    ):
+        workflow = _workflow(bundle, kind, name, output_dir=str(tmp_path), tracking="mlflow")
+        assert [workflow.parser[handlers][-1]["_target_"] for handlers in lists] == ["MLFlowHandler"] * len(lists)
+        assert workflow.check_properties() == [], name
+
+
 def test_overlays_change_known_places_only(bundle: Path) -> None:
     files = [str(bundle / "configs" / name) for name in ("train.json", "evaluate.json")]
     base = ConfigParser(ConfigParser.load_config_files(files))
@@ -96,6 +98,7 @@ def test_overlays_change_known_places_only(bundle: Path) -> None:
         assert len(overlay.read_text().splitlines()) <= 30, f"{overlay.name} is no overlay of a few lines"
         for key in json.loads(overlay.read_text()):
             place = key.replace("#", "::")
+            assert not any(part.isdigit() for part in place.split("::")), f"{overlay.name}: {key} is a list position"
             assert place in base or place in inference or place in new, f"{overlay.name}: {key}"
 
 
@@ -148,8 +151,8 @@ def test_configs_of_all_bundles_differ_only_in_what_is_theirs(bundle: Path) -> N
     own = {
         *("dataset_dir", "data_manifest", "degradation", "network_def", "loss", "lr_scheduler", "halo", "model_name"),
         *("max_epochs", "learning_rate", "patch_size", "experiment_name", "scale_factor", "validate#handlers"),
-        *("context_slices", "blur_grid", "vgg", "vgg_layers", "vgg_weights", "zscore", "tracking#artifacts"),
-        *("other_degradations", "loss_with_perceptual", "input", "amp"),
+        *("context_slices", "blur_grid", "vgg", "vgg_layers", "vgg_weights", "zscore", "comparison", "cine_table"),
+        *("m_mode", "other_blurs", "other_degradations", "noise", "loss_with_perceptual", "input", "amp", "imports"),
     }
     for name in ("train.json", "evaluate.json", "inference.json", "multi_gpu_train.json", "multi_gpu_evaluate.json"):
         ours, first = (_common(_config(folder, name), own) for folder in (bundle, BUNDLES[0]))
@@ -159,6 +162,6 @@ def test_configs_of_all_bundles_differ_only_in_what_is_theirs(bundle: Path) -> N
 def _common(value: Any, own: set[str]) -> Any:
     """Leave out what is a bundle's own, wherever in a config it stands."""
     if isinstance(value, dict):
-        mine = own | {"others", "noise"}  # of the training pairs
+        mine = own | {"others"}  # of the training pairs
         return {key: _common(part, own) for key, part in value.items() if key not in mine}
     return [_common(part, own) for part in value] if isinstance(value, list) else value

@@ -10,7 +10,7 @@ import pytest
 import torch
 from ignite.engine import Engine, Events
 
-from custom.handlers.hooks import around_run, is_first_rank, on_epoch_end_after_all, scalars
+from custom.handlers.hooks import hold_during_run, is_first_rank, on_epoch_end_after_all, scalars
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def saying(said: list[str], name: str) -> Callable[[], AbstractContextManager[No
 
 def test_contexts_are_around_each_run_and_the_last_one_is_left_last(engine: Engine, said: list[str]) -> None:
     for name in ("first", "last"):
-        around_run(engine, saying(said, name))
+        hold_during_run(engine, saying(said, name))
     engine.add_event_handler(Events.COMPLETED, lambda: said.append("completed"))
     for batch in (1, 2):
         assert engine.run([batch], max_epochs=1) is engine.state
@@ -47,7 +47,7 @@ def test_contexts_are_around_each_run_and_the_last_one_is_left_last(engine: Engi
 
 def test_contexts_are_left_after_an_error(engine: Engine, said: list[str]) -> None:
     engine.logger.disabled = True
-    around_run(engine, saying(said, "it"))
+    hold_during_run(engine, saying(said, "it"))
     engine.add_event_handler(Events.ITERATION_COMPLETED, lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         engine.run([1], max_epochs=1)

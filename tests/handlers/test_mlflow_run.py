@@ -22,7 +22,7 @@ from monai.handlers import StatsHandler
 
 from custom.errors import InputError
 from custom.handlers.learning_curves import LearningCurves
-from custom.handlers.mlflow_run import DEFAULT_ARTIFACTS, MLflowMetrics, MLflowRun, flatten_parameters
+from custom.handlers.mlflow_run import MLflowMetrics, MLflowRun, flatten_parameters
 
 
 @pytest.fixture
@@ -78,12 +78,10 @@ def test_a_run_holds_parameters_tags_and_files(
         parameters={"scale_factor": [4, 4], "network_def": {"_target_": "ESPCN", "features": 64}, "long": "x" * 9000},
         manifest=SimpleNamespace(name="sample", digest="01" * 32),
         resumed=True,
-        tags={"bundle": "brain_mri_espcn"},
-        artifacts=[*DEFAULT_ARTIFACTS, "nothing*.png", "oth*.txt"],
-        weights=[weights],
     )
     # The picture of the curves is finished at the end of the training, by a handler that comes after.
-    make_trainer([MLflowMetrics(run), LearningCurves(output_dir)], max_epochs=1).run()
+    files = ["config.json", "curves.*", "nothing*.png", "table.md", "oth*.txt", "pictures"]
+    make_trainer([MLflowMetrics(run, "train", files, weights=[weights]), LearningCurves(output_dir)], 1).run()
     (logged,) = reader.runs()
     assert logged.info.run_name == "a name"
     assert logged.data.params["scale_factor"] == "[4, 4]"
@@ -94,7 +92,7 @@ def test_a_run_holds_parameters_tags_and_files(
     assert (tags["manifest"], tags["manifest_digest"]) == ("sample", "01" * 32)
     (dataset,) = logged.inputs.dataset_inputs
     assert (dataset.dataset.name, dataset.dataset.digest) == ("sample", "01" * 6)
-    assert (tags["resumed"], tags["bundle"]) == ("true", "brain_mri_espcn")
+    assert tags["resumed"] == "true"
     assert tags["sha256_model.pt"] == hashlib.sha256(b"weights").hexdigest()
     assert tags["mlflow.note.content"] == "| method | psnr |"
     assert reader.artifacts() == {
@@ -174,7 +172,8 @@ def test_a_run_that_breaks_off_says_so_and_keeps_what_there_is(
 ) -> None:  # fmt: skip
     (output_dir / "config.json").write_text("{}")
     # MONAI's handler raises again itself, after which Ignite asks no other: it must not matter.
-    trainer = make_trainer([StatsHandler(name="quiet", output_transform=lambda _: None), MLflowMetrics(run)])
+    metrics = MLflowMetrics(run, "train", ["config.json"])
+    trainer = make_trainer([StatsHandler(name="quiet", output_transform=lambda _: None), metrics])
     trainer.add_event_handler(event, raise_in_epoch(0 if event == Events.STARTED else 2, error))
     with pytest.raises(type(error)) as caught:
         trainer.run()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -115,14 +116,29 @@ def test_weights_of_a_network_with_other_activations_are_refused(tmp_path: Path)
     load_weights(ESPCN(), tmp_path / "bare.pt")
 
 
-def test_models_of_a_bundle_are_found_by_their_names(tmp_path: Path) -> None:
-    (tmp_path / "models").mkdir()
-    saved = {name: _network() for name in ("model_1", "model_2")}
-    for name, network in saved.items():
-        save_checkpoint(network.state_dict(), tmp_path / "models" / f"{name}.pt")
-    loaded = load_models({name: _network() for name in saved}, tmp_path)
+def test_models_of_a_bundle_are_loaded_as_its_inference_does_from_any_folder(tmp_path: Path) -> None:
+    saved = {"model_1": _network(2), "model_2": _network(4)}
+    network = "$weights.load_weights(@network_def, @bundle_root + '/models/' + @model_name + '.pt').to(@device)"
+    configs: dict[str, dict[str, Any]] = {
+        "inference": {
+            "imports": ["$import custom.weights as weights"],
+            "bundle_root": ".",
+            "device": "cuda",
+            "model_name": "model",
+            "network_def": {"_target_": "torch.nn.Conv2d", "in_channels": 1, "out_channels": 2, "kernel_size": 3},
+            "network": network,
+        },
+        "model_1": {"model_name": "model_1"},
+        "model_2": {"model_name": "model_2", "network_def#out_channels": 4},
+    }
+    (tmp_path / "configs").mkdir()
+    for name, content in configs.items():
+        (tmp_path / "configs" / f"{name}.json").write_text(json.dumps(content))
+    for name, layer in saved.items():
+        save_checkpoint(layer.state_dict(), tmp_path / "models" / f"{name}.pt")
+    loaded = load_models(list(saved), tmp_path)
     assert list(loaded) == list(saved)
-    for name, network in saved.items():
-        assert torch.equal(loaded[name].weight, network.weight)  # type: ignore[arg-type]
-    with pytest.raises(MissingFileError, match=r"model_3\.pt"):
-        load_models({"model_3": _network()}, tmp_path)
+    for name, layer in saved.items():
+        assert torch.equal(loaded[name].weight, layer.weight)  # type: ignore[arg-type]
+    with pytest.raises(MissingFileError, match=r"model_3\.json"):
+        load_models(["model_3"], tmp_path)
