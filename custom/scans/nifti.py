@@ -88,7 +88,9 @@ def read_nifti(path: Path) -> Scan:
         )
 
 
-def write_nifti(array: np.ndarray, affine: np.ndarray, header: ScanHeader, path: Path, shown_as: str = "") -> None:
+def write_nifti(
+    array: np.ndarray, affine: np.ndarray, header: ScanHeader, path: Path, shown_as: str = "", description: str = ""
+) -> None:
     """Write an array as it is (its own dtype) with sform and qform set to one affine.
 
     Args:
@@ -99,6 +101,7 @@ def write_nifti(array: np.ndarray, affine: np.ndarray, header: ScanHeader, path:
             that are not even are evened out, which a warning says: NIfTI has a first value and a step only.
         path: `.nii` or `.nii.gz`.
         shown_as: what the file is called in messages, if `path` is a temporary name.
+        description: ASCII, at most 79 characters, for `descrip`.
 
     Raises:
         InputError: for an axis that the format cannot hold.
@@ -116,6 +119,7 @@ def write_nifti(array: np.ndarray, affine: np.ndarray, header: ScanHeader, path:
     image.header.set_xyzt_units(space_unit, time_unit if is_timed else "unknown")
     image.set_sform(affine, code)
     _set_qform(image.header, affine, code, array.shape[:3], shown_as or str(path))
+    image.header["descrip"] = description.encode()
     image.header.set_slope_inter(header.slope, header.intercept)
     if array.ndim > 3:
         step_unit = _MILLISECONDS[time_unit] if is_timed else 1.0

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from custom.errors import InputError
 from custom.scans.scan import Scan, ScanHeader, check_shape
@@ -56,16 +57,19 @@ def read_picture(path: Path) -> Scan:
     return Scan(array.astype(np.float32), np.eye(4), ScanHeader(stored_dtype=array.dtype.name))
 
 
-def write_picture(array: np.ndarray, path: Path) -> None:
-    """Write grey values (rows, columns), uint8 or, as PNG only, uint16.
+def write_picture(array: np.ndarray, path: Path, description: str = "") -> None:
+    """Write grey values (rows, columns), uint8 or, as PNG only, uint16. PNG takes a description along.
 
     Raises:
         InputError: for 16 bits in a JPEG file, which holds 8.
     """
     if path.suffix.lower() != ".png" and array.dtype != np.uint8:
         raise InputError(f"{path.name}: JPEG holds 8 bits and the picture has {array.dtype.name}; name it .png")
-    # The quality is JPEG's; PNG is lossless and takes no notice.
-    Image.fromarray(array).save(path, quality=95)
+    words = PngInfo()
+    if description:
+        words.add_text("Description", description)
+    # Each format takes the options that it knows: JPEG the quality, PNG the words.
+    Image.fromarray(array).save(path, quality=95, pnginfo=words)
 
 
 def _grey(picture: Image.Image, path: Path) -> np.ndarray:

@@ -54,7 +54,7 @@ def write_result(
         affine: 4x4, voxel index to RAS+ world; not used for a picture.
         header: of the source.
         options: folder and form of the result.
-        provenance: of model and software, for DICOM.
+        provenance: of model and software.
 
     Returns:
         The path written.
@@ -82,7 +82,8 @@ def write_result(
     if stored_dtype not in WRITABLE_DTYPES:
         logger.warning("%s: results cannot be written as %s; float32 is used", source.path, stored_dtype)
         stored_dtype = "float32"
-    return write_scan(array, affine, replace(header, stored_dtype=stored_dtype), path, options.overwrite)
+    header = replace(header, stored_dtype=stored_dtype)
+    return write_scan(array, affine, header, path, options.overwrite, provenance)
 
 
 def write_scan(
@@ -91,6 +92,7 @@ def write_scan(
     header: ScanHeader,
     path: str | os.PathLike[str],
     overwrite: bool = False,
+    provenance: Provenance | None = None,
 ) -> Path:
     """Write NIfTI or a picture under a temporary name in its folder, then rename it: half a file is never left.
 
@@ -102,6 +104,7 @@ def write_scan(
             after slope and intercept have been taken out. A picture is uint16 if the header says so, else uint8.
         path: .nii, .nii.gz (sform = qform = affine), .png (8 or 16 bits), .jpg (8 bits); its folder is made if need be.
         overwrite: replace a file that is there.
+        provenance: of model and software, for `descrip` of NIfTI or "Description" of PNG.
 
     Returns:
         The path written.
@@ -126,11 +129,14 @@ def write_scan(
             integer = np.issubdtype(np.dtype(stored_dtype), np.integer)
             slope, intercept = (header.slope or 1.0, header.intercept) if integer else (1.0, 0.0)
             stored = _to_dtype(values, stored_dtype, slope, intercept)
-            write_nifti(stored, matrix, replace(header, slope=slope, intercept=intercept), temporary, str(target))
+            words = provenance.short_description if provenance else ""
+            header = replace(header, slope=slope, intercept=intercept)
+            write_nifti(stored, matrix, header, temporary, shown_as=str(target), description=words)
         else:
             if values.ndim != 2:
                 raise InputError(f"{target}: a picture has two axes and this has {values.ndim}; name it .nii.gz")
-            write_picture(_to_dtype(values, "uint16" if stored_dtype == "uint16" else "uint8"), temporary)
+            grey = _to_dtype(values, "uint16" if stored_dtype == "uint16" else "uint8")
+            write_picture(grey, temporary, provenance.description if provenance else "")
     return target
 
 

@@ -23,6 +23,7 @@ def test_inference_lies_in_place_in_the_units_of_the_input(
     np.testing.assert_allclose(*corners, atol=1e-3)
     np.testing.assert_allclose(after.get_sform(), after.get_qform(), atol=1e-4)
     assert after.get_data_dtype() == np.float32
+    assert after.header["descrip"].item().startswith(b"float32, cpu (")
     assert after.get_fdata().mean() == pytest.approx(before.get_fdata().mean(), rel=0.03)
 
 

@@ -17,7 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from custom.arrays.geometry import affine_distance
 from custom.errors import InputError
-from custom.scans import ResultOptions, ScanHeader, ScanReference, find_scan, read_scan
+from custom.scans import Provenance, ResultOptions, ScanHeader, ScanReference, find_scan, read_scan
 from custom.scans.result_names import result_path, result_paths
 from custom.scans.writers import check_output_dir, write_scan
 
@@ -42,6 +42,18 @@ def test_nifti_holds_values_place_and_unit(tmp_path: Path, name: str) -> None:
     for form, code in (image.get_sform(coded=True), image.get_qform(coded=True)):
         assert code == 1
         np.testing.assert_allclose(form, AFFINE, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["Some model", "A model of the University of Würzburg for hearts"])
+def test_what_computed_a_result_is_written_into_it(tmp_path: Path, name: str) -> None:
+    made = Provenance(name, "1.2.3", computation="float32, cpu (x86_64 AVX2), 2 threads, torch 2.13.0")
+    write_scan(_ramp(4, 5, 6), AFFINE, ScanHeader(), tmp_path / "a.nii", provenance=made)
+    stored = nib.load(tmp_path / "a.nii").header["descrip"].item().decode("ascii")
+    assert stored == f"{made.computation}; {name.replace('ü', '?')} 1.2.3"[:79]
+    write_scan(_ramp(4, 5), AFFINE, ScanHeader(), tmp_path / "a.png", provenance=made)
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.text["Description"] == made.description  # type: ignore[attr-defined]
+    assert f"computed in {made.computation}" in made.description
 
 
 def test_code_and_unit_of_the_source_are_kept(tmp_path: Path) -> None:

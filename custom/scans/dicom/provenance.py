@@ -12,7 +12,7 @@ from custom import __version__
 from custom.errors import InputError, MissingFileError
 from custom.storage import sha256
 
-__all__ = ["Provenance", "bundle_provenance"]
+__all__ = ["Provenance", "ascii_text", "bundle_provenance"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,13 @@ class Provenance:
         words += [f"weights SHA-256 {self.weights_sha256 or 'not stated'}", f"software {self.software_version}"]
         words += [f"computed in {self.computation}"] if self.computation else []
         text = ", ".join(words)[:980] + "; not for diagnosis."
-        return text.encode("ascii", errors="replace").decode().replace("\\", "/")
+        return ascii_text(text)
+
+    @property
+    def short_description(self) -> str:
+        """What fits into the 79 characters of a NIfTI header, ASCII: the computation, then the model."""
+        model = f"{self.model_name} {self.model_version}".strip()
+        return ascii_text("; ".join(filter(None, (self.computation, model))))[:79]
 
 
 def bundle_provenance(
@@ -75,3 +81,8 @@ def bundle_provenance(
         weights_sha256="" if checkpoint is None else sha256(checkpoint),
         computation="{precision}, {device}, {threads} threads, {backend}".format(**computation) if computation else "",
     )
+
+
+def ascii_text(text: str) -> str:
+    """Return a text with "?" for what ASCII does not have, and "/" for the backslash that parts values in DICOM."""
+    return text.encode("ascii", errors="replace").decode().replace("\\", "/")

@@ -12,7 +12,7 @@ from pydicom.sequence import Sequence as DicomSequence
 from pydicom.uid import generate_uid
 
 from custom.scans.dicom.frame import Frame
-from custom.scans.dicom.provenance import Provenance
+from custom.scans.dicom.provenance import Provenance, ascii_text
 
 __all__ = ["SERIES_NUMBER_STEP", "DerivedSeries", "code", "derived_type", "source_reference"]
 
@@ -67,10 +67,10 @@ class DerivedSeries:
         item = Dataset()
         item.PurposeOfReferenceCodeSequence = DicomSequence([code("109102", "Processing Equipment")])
         item.Manufacturer = "mri-sr-bundles"
-        item.ManufacturerModelName = _ascii(made.model_name)[:_LONGEST_LO]
+        item.ManufacturerModelName = ascii_text(made.model_name)[:_LONGEST_LO]
         versions = [f"mri-sr-bundles {made.software_version}"]
         versions += [f"model {made.model_version}"] if made.model_version else []
-        item.SoftwareVersions = [_ascii(version)[:_LONGEST_LO] for version in versions]
+        item.SoftwareVersions = [ascii_text(version)[:_LONGEST_LO] for version in versions]
         item.ContributionDateTime = now.strftime("%Y%m%d%H%M%S%z")
         item.ContributionDescription = made.description
         return item
@@ -125,7 +125,3 @@ def _series_description(image: Dataset) -> str:
     source = "_".join(words).strip()
     room = _LONGEST_LO - len(_LABEL) - len(": ")
     return f"{source[:room].strip()}: {_LABEL}" if source else _LABEL
-
-
-def _ascii(text: str) -> str:
-    return text.encode("ascii", errors="replace").decode().replace("\\", "/")
