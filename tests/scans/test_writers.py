@@ -1,25 +1,25 @@
+"""Writing results: whole or not at all, in the units of their source."""
+
 from __future__ import annotations
 
 import logging
 import resource
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from hypothesis import example, given
+from dicom_files import Layout, content, write_classic, write_enhanced
+from hypothesis import given
 from hypothesis import strategies as st
+from monai.data import MetaTensor
 from PIL import Image
-from scipy.spatial.transform import Rotation
 
-from custom.arrays.geometry import affine_distance
 from custom.errors import InputError
-from custom.scans import Provenance, ResultOptions, ScanHeader, ScanReference, find_scan, read_scan
-from custom.scans.result_names import result_path, result_paths
-from custom.scans.writers import check_output_dir, write_scan
+from custom.scans import Provenance, ResultOptions, ScanHeader, check_output_dir, read_scan, write_result, write_scan
 
 AFFINE = np.array([[0.0, 0.0, -3.0, 90.0], [-0.7, 0.0, 0.0, 80.0], [0.0, 0.7, 0.0, -70.0], [0.0, 0.0, 0.0, 1.0]])
 
@@ -28,46 +28,7 @@ def _ramp(*shape: int) -> torch.Tensor:
     return torch.arange(float(np.prod(shape))).reshape(1, *shape)
 
 
-# --- what is written
-
-
-@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
-def test_nifti_holds_values_place_and_unit(tmp_path: Path, name: str) -> None:
-    write_scan(_ramp(4, 5, 6) + 0.25, AFFINE, ScanHeader(), tmp_path / name)
-    image = nib.load(tmp_path / name)
-    np.testing.assert_array_equal(image.get_fdata(), _ramp(4, 5, 6)[0].numpy() + 0.25)
-    assert image.get_data_dtype() == np.float32
-    assert image.header.get_xyzt_units()[0] == "mm"
-    np.testing.assert_allclose(image.header.get_zooms(), (0.7, 0.7, 3.0), rtol=1e-6)
-    for form, code in (image.get_sform(coded=True), image.get_qform(coded=True)):
-        assert code == 1
-        np.testing.assert_allclose(form, AFFINE, atol=1e-5)
-
-
-@pytest.mark.parametrize("name", ["Some model", "A model of the University of Würzburg for hearts"])
-def test_what_computed_a_result_is_written_into_it(tmp_path: Path, name: str) -> None:
-    made = Provenance(name, "1.2.3", computation="float32, cpu (x86_64 AVX2), 2 threads, torch 2.13.0")
-    write_scan(_ramp(4, 5, 6), AFFINE, ScanHeader(), tmp_path / "a.nii", provenance=made)
-    stored = nib.load(tmp_path / "a.nii").header["descrip"].item().decode("ascii")
-    assert stored == f"{made.computation}; {name.replace('ü', '?')} 1.2.3"[:79]
-    write_scan(_ramp(4, 5), AFFINE, ScanHeader(), tmp_path / "a.png", provenance=made)
-    with Image.open(tmp_path / "a.png") as picture:
-        assert picture.text["Description"] == made.description  # type: ignore[attr-defined]
-    assert f"computed in {made.computation}" in made.description
-
-
-def test_code_and_unit_of_the_source_are_kept(tmp_path: Path) -> None:
-    write_scan(_ramp(4, 5, 6), AFFINE, ScanHeader(xform_code=4, space_unit="micron"), tmp_path / "a.nii")
-    header = nib.load(tmp_path / "a.nii").header
-    assert (int(header["sform_code"]), int(header["qform_code"])) == (4, 4)
-    assert header.get_xyzt_units()[0] == "micron"
-
-
-def test_unknown_code_and_unit_become_scanner_and_mm(tmp_path: Path) -> None:
-    write_scan(_ramp(4, 5, 6), AFFINE, ScanHeader(xform_code=0, space_unit="unknown"), tmp_path / "a.nii")
-    header = nib.load(tmp_path / "a.nii").header
-    assert (int(header["sform_code"]), int(header["qform_code"])) == (1, 1)
-    assert header.get_xyzt_units()[0] == "mm"
+# --- values
 
 
 def test_integers_are_rounded_and_clipped_never_wrapped(tmp_path: Path) -> None:
@@ -90,94 +51,36 @@ def test_source_slope_keeps_the_units(tmp_path_factory: pytest.TempPathFactory, 
     assert float((scan.as_tensor() - values).abs().max()) <= 0.5 * slope + 1e-4
 
 
+def test_frames_are_the_fourth_axis(tmp_path: Path) -> None:
+    """Also those of a slope, and of two axes, which become those of one slice."""
+    values = torch.arange(48.0).reshape(2, 3, 4, 2) * 0.25 - 3.0
+    header = ScanHeader(stored_dtype="int16", slope=0.25, intercept=-3.0, frame_axis="time", frame_values=(0, 30))
+    write_scan(values, AFFINE, header, tmp_path / "a.nii")
+    stored = nib.load(tmp_path / "a.nii")
+    assert (stored.get_data_dtype(), stored.shape) == (np.int16, (3, 4, 2, 2))
+    assert stored.header.get_xyzt_units()[1] == "sec"
+    assert float(stored.header["pixdim"][4]) == pytest.approx(0.03)
+    torch.testing.assert_close(read_scan(tmp_path / "a.nii").as_tensor(), values)
+    write_scan(values[..., 0], AFFINE, header, tmp_path / "b.nii")
+    assert nib.load(tmp_path / "b.nii").shape == (3, 4, 1, 2)
+    torch.testing.assert_close(read_scan(tmp_path / "b.nii").as_tensor(), values[..., :1])
+
+
 def test_bfloat16_is_written_as_float32(tmp_path: Path) -> None:
     write_scan(_ramp(2, 3, 4).to(torch.bfloat16), AFFINE, ScanHeader(), tmp_path / "a.nii")
     np.testing.assert_array_equal(nib.load(tmp_path / "a.nii").get_fdata(), _ramp(2, 3, 4)[0].numpy())
 
 
-@pytest.mark.parametrize(("dtype", "largest"), [("uint8", 255), ("uint16", 65535)])
-def test_png_keeps_its_bits_and_is_clipped(tmp_path: Path, dtype: str, largest: int) -> None:
-    values = torch.tensor([[[-3.0, 0.6, 100.4], [largest - 0.6, largest, largest + 40.0]]])
-    write_scan(values, np.eye(4), ScanHeader(stored_dtype=dtype), tmp_path / "a.png")
+@pytest.mark.parametrize("name", ["Some model", "A model of the University of Würzburg for hearts"])
+def test_what_computed_a_result_is_written_into_it(tmp_path: Path, name: str) -> None:
+    made = Provenance(name, "1.2.3", computation="float32, cpu (x86_64 AVX2), 2 threads, torch 2.13.0")
+    write_scan(_ramp(4, 5, 6), AFFINE, ScanHeader(), tmp_path / "a.nii", provenance=made)
+    stored = nib.load(tmp_path / "a.nii").header["descrip"].item().decode("ascii")
+    assert stored == f"{made.computation}; {name.replace('ü', '?')} 1.2.3"[:79]
+    write_scan(_ramp(4, 5), AFFINE, ScanHeader(), tmp_path / "a.png", provenance=made)
     with Image.open(tmp_path / "a.png") as picture:
-        np.testing.assert_array_equal(np.asarray(picture), [[0, 1, 100], [largest - 1, largest, largest]])
-    assert read_scan(tmp_path / "a.png").meta["header"].stored_dtype == dtype
-
-
-def test_jpeg_of_eight_bits(tmp_path: Path) -> None:
-    values = torch.linspace(0, 200, 32 * 24).reshape(1, 32, 24)
-    write_scan(values, np.eye(4), ScanHeader(), tmp_path / "a.jpg")
-    assert float((read_scan(tmp_path / "a.jpg").as_tensor() - values).abs().max()) < 6
-
-
-# --- where it lies: a full-size header, where float32 in the qform hurts most
-
-axes_orders = st.permutations(range(3))
-signs = st.tuples(*[st.sampled_from([-1.0, 1.0])] * 3)
-# Not nearer to half a turn than 5 degrees: the next test is about those.
-angles = st.tuples(*[st.integers(-8, 8).map(lambda steps: 5.0 * steps)] * 3)
-spacings = st.tuples(*[st.sampled_from([0.175, 0.7, 1.0, 3.0])] * 3)
-origins = st.tuples(*[st.floats(-200.0, 200.0)] * 3)
-
-
-def _affine(order: list[int], sign: tuple, angle: tuple, spacing: tuple, origin: tuple) -> np.ndarray:
-    affine = np.eye(4)
-    permuted = np.eye(3)[:, order] * sign
-    affine[:3, :3] = Rotation.from_euler("xyz", angle, degrees=True).as_matrix() @ permuted * spacing
-    affine[:3, 3] = origin
-    return affine
-
-
-@given(axes_orders, signs, angles, spacings, origins)
-@example([0, 1, 2], (-1.0, -1.0, 1.0), (9.0, 5.0, 0.3), (3.0, 0.7, 3.0), (120.0, -99.5, 33.0))  # near half a turn
-@example([0, 1, 2], (-1.0, -1.0, 1.0), (9.0, 3.0, -1.1), (0.7, 0.7, 3.0), (120.0, 100.0, -90.0))
-@example([2, 0, 1], (1.0, 1.0, 1.0), (0.0, 0.0, 0.0), (0.7, 0.7, 3.0), (-11.0, 22.0, 33.0))
-def test_sform_and_qform_place_a_whole_head_alike(
-    tmp_path_factory: pytest.TempPathFactory, order: list[int], sign: tuple, angle: tuple, spacing: tuple, origin: tuple
-) -> None:
-    shape = (64, 3, 61)  # long enough for a lever, thin enough to be quick
-    affine = _affine(order, sign, angle, spacing, origin)
-    path = tmp_path_factory.mktemp("place") / "a.nii"
-    try:
-        write_scan(torch.zeros(1, *shape), affine, ScanHeader(stored_dtype="uint8"), path)
-        image = nib.load(path)
-    finally:
-        shutil.rmtree(path.parent)
-    sform, sform_code = image.get_sform(coded=True)
-    qform, qform_code = image.get_qform(coded=True)
-    assert sform_code == qform_code == 1
-    assert affine_distance(shape, affine, sform) < 1e-3
-    assert affine_distance(shape, affine, qform) < 1e-3
-    assert nib.aff2axcodes(sform) == nib.aff2axcodes(qform) == nib.aff2axcodes(affine)
-
-
-def test_qform_that_would_mislead_is_marked_as_not_set(tmp_path: Path) -> None:
-    """Within a fraction of a degree of half a turn float32 has no qform for an affine; the sform is still right."""
-    shape = (128, 3, 128)
-    for degrees in (0.0, 0.001, 0.01, 0.03, 0.05, 0.1, 0.3):
-        affine = _affine([0, 1, 2], (-1.0, -1.0, 1.0), (0.0, 0.0, degrees), (1.0, 1.0, 1.0), (90.0, 80.0, 70.0))
-        write_scan(torch.zeros(1, *shape), affine, ScanHeader(stored_dtype="uint8"), tmp_path / "a.nii", overwrite=True)
-        image = nib.load(tmp_path / "a.nii")
-        assert affine_distance(shape, affine, image.get_sform()) < 1e-3
-        qform, code = image.get_qform(coded=True)
-        assert code == 0 or affine_distance(shape, affine, qform) < 0.05
-        assert code == 1 or 0.001 <= degrees <= 0.1
-
-
-def test_shear_stays_in_the_sform_with_a_word(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    affine = np.eye(4)
-    affine[0, 1] = 0.5
-    with caplog.at_level(logging.WARNING):
-        write_scan(_ramp(8, 9, 10), affine, ScanHeader(), tmp_path / "a.nii")
-    image = nib.load(tmp_path / "a.nii")
-    np.testing.assert_allclose(image.get_sform(), affine)
-    assert image.get_qform(coded=True)[1] == 0
-    assert "a qform cannot hold this affine, which is sheared" in caplog.text
-    assert "a.nii: " in caplog.text
-    caplog.clear()
-    with caplog.at_level(logging.WARNING):
-        np.testing.assert_allclose(read_scan(tmp_path / "a.nii").affine.numpy(), affine)
-    assert not caplog.records
+        assert picture.text["Description"] == made.description  # type: ignore[attr-defined]
+    assert f"computed in {made.computation}" in made.description
 
 
 # --- what is refused, with nothing left behind
@@ -216,81 +119,123 @@ def test_failure_keeps_what_was_there(tmp_path: Path) -> None:
     assert nib.load(tmp_path / "a.nii").shape == (6, 7, 8)
 
 
-def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
+REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
+    "a file as folder": ("file/a.nii", {}, "cannot be written"),
+    "no such place": ("/proc/none/a.nii", {}, "cannot be written"),
+    "unknown ending": ("a.dcm", {}, "not a kind of file that can be written"),
+    "unknown type": ("a.nii", {"header": ScanHeader(stored_dtype="complex64")}, "cannot write voxels as 'complex64'"),
+    "singular affine": ("a.nii", {"affine": np.diag([1.0, 0.0, 1.0, 1.0])}, "singular"),
+    "volume as picture": ("a.png", {}, "a picture has two axes and this has 3"),
+    "long axis": ("a.nii", {"array": torch.zeros(1, 2**15, 1, 1)}, r"a\.nii: a result of 32768 x 1 x 1 voxels"),
+    "no axis of frames": ("a.nii", {"array": _ramp(3, 4, 5)[0]}, r"as many frames as its source, here 1; got \(3"),
+    "frames without values": ("a.nii", {"array": torch.rand(2, 3, 4, 5)}, r"here 1; got \(2"),
+    "frames of a picture": (
+        "a.png",
+        {"array": torch.rand(2, 4, 5), "header": ScanHeader(frame_values=(0, 1))},
+        "a picture has two axes",
+    ),
+    "deep JPEG": ("a.jpg", {"array": _ramp(4, 5), "header": ScanHeader(stored_dtype="uint16")}, "JPEG holds 8 bits"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_written_is_refused(tmp_path: Path, case: str) -> None:
+    name, changes, words = REFUSED[case]
     (tmp_path / "file").write_text("x")
-    cases = [
-        ({"path": tmp_path / "file" / "a.nii"}, "cannot be written"),
-        ({"path": Path("/proc/none/a.nii")}, "cannot be written"),
-        ({"path": tmp_path / "a.dcm"}, "not a kind of file that can be written"),
-        (
-            {"path": tmp_path / "a.nii", "header": ScanHeader(stored_dtype="complex64")},
-            "cannot write voxels as 'complex64'",
-        ),
-        ({"path": tmp_path / "a.nii", "affine": np.diag([1.0, 0.0, 1.0, 1.0])}, "singular"),
-        ({"path": tmp_path / "a.png"}, "a picture has two axes and this has 3"),
-        (
-            {"path": tmp_path / "a.nii", "array": torch.zeros(1, 2**15, 1, 1)},
-            r"a\.nii: a result of 32768 x 1 x 1 voxels",
-        ),
-        ({"path": tmp_path / "a.nii", "array": _ramp(3, 4, 5)[0]}, r"as many frames as its source, here 1; got \(3"),
-        (
-            {"path": tmp_path / "a.jpg", "array": _ramp(4, 5), "header": ScanHeader(stored_dtype="uint16")},
-            "JPEG holds 8 bits",
-        ),
-    ]
-    for changes, words in cases:
-        with pytest.raises(InputError, match=words):
-            write_scan(**{"array": _ramp(3, 4, 5), "affine": AFFINE, "header": ScanHeader(), **changes})
+    given = {"array": _ramp(3, 4, 5), "affine": AFFINE, "header": ScanHeader(), "path": tmp_path / name}
+    with pytest.raises(InputError, match=words):
+        write_scan(**{**given, **changes})
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-# --- names and folders
+# --- results of scans: the type and the format of their source
 
 
-@pytest.mark.parametrize(
-    ("source", "name"),
-    [
-        ("brain.nii.gz", "brain_sr.nii.gz"),
-        ("brain.nii", "brain_sr.nii"),
-        ("a.b.NII.GZ", "a.b_sr.nii.gz"),
-        ("slice.png", "slice_sr.png"),
-        ("slice.JPG", "slice_sr.png"),
-    ],
-)
-def test_name_of_a_result(tmp_path: Path, source: str, name: str) -> None:
-    assert result_path(_found(tmp_path / source), ResultOptions("out")) == Path("out") / name
+def _written(scan: MetaTensor, folder: Path, **options: Any) -> Path:
+    return write_result(scan, scan.affine, scan.meta["header"], ResultOptions(folder, **options))
 
 
-def _found(path: Path) -> ScanReference:
-    path.parent.mkdir(exist_ok=True)
-    path.write_text("x")
-    return find_scan(path)
+def _save(path: Path, dtype: Any = np.int16) -> Path:
+    nib.save(nib.Nifti1Image(np.arange(24, dtype=dtype).reshape(2, 3, 4), AFFINE, dtype=dtype), path)
+    return path
 
 
-def test_folders_below_the_root_are_kept(tmp_path: Path) -> None:
-    root, out = tmp_path / "in", tmp_path / "out"
-    root.mkdir()
-    options = ResultOptions(out, root=root)
-    assert result_path(_found(root / "p1" / "t1.nii"), options) == out / "p1" / "t1_sr.nii"
-    assert result_path(_found(root / "t1.nii"), options) == out / "t1_sr.nii"
-    assert result_path(_found(tmp_path / "elsewhere" / "t1.nii"), options) == out / "t1_sr.nii"
+def test_a_result_may_have_the_type_and_slope_of_its_source(tmp_path: Path) -> None:
+    image = nib.Nifti1Image(np.arange(24, dtype=np.int16).reshape(2, 3, 4), AFFINE)
+    image.header.set_slope_inter(0.5, 10.0)
+    image.set_sform(AFFINE, 4)
+    nib.save(image, tmp_path / "a.nii.gz")
+    scan = read_scan(tmp_path / "a.nii.gz")
+    written = _written(scan + 0.1, tmp_path / "out", dtype="source")
+    assert written == tmp_path / "out" / "a_sr.nii.gz"
+    result = read_scan(written)
+    header = result.meta["header"]
+    assert (header.stored_dtype, header.slope, header.intercept, header.xform_code) == ("int16", 0.5, 10.0, 4)
+    torch.testing.assert_close(result.as_tensor(), scan.as_tensor(), atol=1e-4, rtol=0)
 
 
-def test_a_result_is_not_replaced_unasked(tmp_path: Path) -> None:
-    scan = _found(tmp_path / "a.nii")
-    (tmp_path / "a_sr.nii").write_text("x")
-    with pytest.raises(InputError, match=r"a_sr\.nii: is there already; .*--overwrite true"):
-        result_path(scan, ResultOptions(tmp_path))
-    assert result_path(scan, ResultOptions(tmp_path, overwrite=True)) == tmp_path / "a_sr.nii"
-    with pytest.raises(InputError, match="a picture has no place in space"):
-        result_path(_found(tmp_path / "b.png"), ResultOptions(tmp_path, output_format="nifti"))
+def test_float32_is_the_default(tmp_path: Path) -> None:
+    scan = read_scan(_save(tmp_path / "a.nii"))
+    result = read_scan(_written(scan + 0.25, tmp_path / "out"))
+    assert result.meta["header"].stored_dtype == "float32"
+    np.testing.assert_array_equal(result.as_tensor(), scan.as_tensor() + 0.25)
 
 
-def test_two_sources_of_one_result_are_refused(tmp_path: Path) -> None:
-    sources = [_found(tmp_path / "p1" / "t1.nii"), _found(tmp_path / "p2" / "t1.nii")]
-    assert len(result_paths(sources, ResultOptions(tmp_path / "out", root=tmp_path))) == 2
-    with pytest.raises(InputError, match=r"the result of both .*p1/t1\.nii and .*p2/t1\.nii"):
-        result_paths(sources, ResultOptions(tmp_path / "out"))
+def test_a_type_that_cannot_be_written_becomes_float32(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    scan = read_scan(_save(tmp_path / "a.nii", np.int64))
+    with caplog.at_level(logging.WARNING):
+        written = _written(scan, tmp_path / "out", dtype="source")
+    assert "a.nii: results cannot be written as int64; float32 is used" in caplog.text
+    assert read_scan(written).meta["header"].stored_dtype == "float32"
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_pictures_keep_their_bits(tmp_path: Path, dtype: type) -> None:
+    Image.fromarray(np.arange(48).reshape(6, 8).astype(dtype) * 5).save(tmp_path / "a.png")
+    scan = read_scan(tmp_path / "a.png")
+    written = _written(scan.repeat_interleave(2, dim=1).repeat_interleave(2, dim=2) + 0.4, tmp_path / "out")
+    with Image.open(written) as picture:
+        assert np.asarray(picture).dtype == dtype
+        np.testing.assert_array_equal(np.asarray(picture)[::2, ::2], np.arange(48).reshape(6, 8) * 5)
+
+
+def test_a_result_of_an_unknown_scan_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the result does not know the scan that it was made from"):
+        write_result(torch.rand(1, 4, 5, 6), AFFINE, ScanHeader(), ResultOptions(tmp_path))
+
+
+def test_results_of_dicom_are_dicom(tmp_path: Path) -> None:
+    write_classic(tmp_path / "knee")
+    write_enhanced(tmp_path / "whole.dcm", Layout(frames=2))
+    for name, result in (("knee", "knee_sr"), ("whole.dcm", "whole_sr.dcm")):
+        scan = read_scan(tmp_path / name)
+        written = _written(scan, tmp_path / "out")
+        assert written == tmp_path / "out" / result
+        back = read_scan(written)
+        assert torch.equal(back.as_tensor(), scan.as_tensor())
+        np.testing.assert_allclose(back.affine.numpy(), scan.affine.numpy(), atol=1e-6)
+        assert back.meta["header"].frame_values == scan.meta["header"].frame_values
+
+
+def test_dicom_with_frames_as_nifti(tmp_path: Path) -> None:
+    scan = read_scan(write_enhanced(tmp_path / "whole.dcm", Layout(frames=2)))
+    image = nib.load(_written(scan * 0.5, tmp_path / "out", dtype="source", output_format="nifti"))
+    np.testing.assert_array_equal(image.get_fdata(), 0.5 * content(Layout(frames=2)))
+    np.testing.assert_allclose(image.affine, scan.affine.numpy(), atol=1e-5)
+    first, second = scan.meta["header"].frame_values
+    assert image.header.get_zooms()[3] == pytest.approx((second - first) / 1000.0)
+    assert image.header.get_xyzt_units() == ("mm", "sec")
+
+
+@pytest.mark.parametrize("output_format", [None, "nifti"])
+def test_frames_that_are_missing_are_refused(tmp_path: Path, output_format: str | None) -> None:
+    scan = read_scan(write_enhanced(tmp_path / "whole.dcm", Layout(frames=2)))
+    with pytest.raises(InputError, match=r"as many frames as its source, here 2; got \(1,"):
+        _written(scan[:1], tmp_path / "out", output_format=output_format)
+    assert not (tmp_path / "out").exists()
+
+
+# --- the folder of the results
 
 
 def test_output_dir_is_made_and_left_empty(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import copy
-import logging
 from pathlib import Path
 
 import nibabel as nib
@@ -10,14 +9,14 @@ import pytest
 import torch
 from monai.data import CacheDataset, MetaTensor
 from monai.transforms import Compose
-from PIL import Image
 from torch.utils.data import DataLoader
 
+from custom.degradations import AreaMean, SliceBySlice
 from custom.errors import InputError
 from custom.manifests.manifest import load_manifest, sample_folder
 from custom.scans import ResultOptions, ScanHeader
 from custom.scans.readers import read_scan
-from custom.transforms import CropSlabd, LoadScand, SaveScand
+from custom.transforms import CropSlabd, LoadScand, SaveScand, SetGridAffined
 from custom.transforms.meta import header_of
 
 AFFINE = np.array([[0.0, 0.0, -3.0, 90.0], [-0.7, 0.0, 0.0, 80.0], [0.0, 0.7, 0.0, -70.0], [0.0, 0.0, 0.0, 1.0]])
@@ -131,74 +130,43 @@ def test_sample_gives_slabs_of_brain() -> None:
     assert float(label.affine[2, 3]) == -71.0 + 82
 
 
+# --- frames
+
+
+CINE = np.arange(8 * 6 * 5 * 3, dtype=np.float32).reshape(8, 6, 5, 3)
+
+
+def test_a_slab_and_a_grid_move_all_frames_together(tmp_path: Path) -> None:
+    path = _save(tmp_path / "a.nii", CINE)
+    loaded = LoadScand("label")({"label": path, "slab": {"axis": 2, "start": 0.4, "stop": 1.0}})
+    part = CropSlabd("label")(loaded)["label"]
+    assert torch.equal(part.as_tensor(), loaded["label"].as_tensor()[..., 2:])
+    np.testing.assert_allclose(part.affine[:3, 3], AFFINE[:3, 3] + 2 * AFFINE[:3, 2], atol=1e-5)
+    place = SetGridAffined("pred", "image", degradation=SliceBySlice(AreaMean(2, spatial_dims=2)))
+    placed = place({"image": part, "pred": torch.rand(3, 16, 12, 3)})["pred"]
+    assert header_of(placed).frames == 3
+    np.testing.assert_allclose(placed.affine[:3, :2], AFFINE[:3, :2] / 2, atol=1e-6)
+
+
+def test_a_mask_has_one_frame_or_all(tmp_path: Path) -> None:
+    scan = _save(tmp_path / "a.nii", CINE)
+    load = LoadScand(["label", "mask"])
+    for frames in (1, 3):
+        mask = _save(tmp_path / "m.nii", np.ones((8, 6, 5, frames), np.float32))
+        assert len(load({"label": scan, "mask": mask})["mask"]) == frames
+    mask = _save(tmp_path / "m.nii", np.ones((8, 6, 5, 2), np.float32))
+    with pytest.raises(InputError, match=r"m\.nii: the mask has 2 frames and its scan .* 3"):
+        load({"label": scan, "mask": mask})
+
+
 # --- saving
 
 
-def test_result_is_written_beside_with_source_type_and_slope(tmp_path: Path) -> None:
-    image = nib.Nifti1Image(_volume(4, 5, 6), AFFINE)
-    image.header.set_slope_inter(0.5, 10.0)
-    image.set_sform(AFFINE, 4)
-    nib.save(image, tmp_path / "a.nii.gz")
-    item = LoadScand("image")({"image": tmp_path / "a.nii.gz"})
-    item["pred"] = item["image"] + 0.1
-    written = SaveScand("pred", ResultOptions(tmp_path / "out", dtype="source"))(item)["pred_path"]
-    assert written == str(tmp_path / "out" / "a_sr.nii.gz")
-    result = read_scan(written)
-    header = header_of(result)
-    assert (header.stored_dtype, header.slope, header.intercept, header.xform_code) == ("int16", 0.5, 10.0, 4)
-    torch.testing.assert_close(result.as_tensor(), item["image"].as_tensor(), atol=1e-4, rtol=0)
-
-
-def test_float32_is_the_default(tmp_path: Path) -> None:
+def test_the_path_of_each_result_is_kept(tmp_path: Path) -> None:
     item = LoadScand("image")({"image": _save(tmp_path / "a.nii", _volume(4, 5, 6))})
-    written = SaveScand("image", ResultOptions(tmp_path / "out"))(item | {"image": item["image"] + 0.25})["image_path"]
-    assert read_scan(written).meta["header"].stored_dtype == "float32"
-    np.testing.assert_array_equal(read_scan(written)[0].numpy(), _volume(4, 5, 6) + 0.25)
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_pictures_keep_their_bits(tmp_path: Path, dtype: type) -> None:
-    Image.fromarray(np.arange(48).reshape(6, 8).astype(dtype) * 5).save(tmp_path / "a.png")
-    item = LoadScand("image")({"image": tmp_path / "a.png"})
-    item["pred"] = item["image"].repeat_interleave(2, dim=1).repeat_interleave(2, dim=2) + 0.4
-    written = SaveScand("pred", ResultOptions(tmp_path / "out"))(item)["pred_path"]
-    with Image.open(written) as picture:
-        assert np.asarray(picture).dtype == dtype
-        np.testing.assert_array_equal(np.asarray(picture)[::2, ::2], np.arange(48).reshape(6, 8) * 5)
-
-
-def test_type_that_cannot_be_written_becomes_float32_with_a_word(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    array = np.arange(24, dtype=np.int64).reshape(2, 3, 4)
-    nib.save(nib.Nifti1Image(array, AFFINE, dtype=np.int64), tmp_path / "a.nii")
-    item = LoadScand("image")({"image": tmp_path / "a.nii"})
-    with caplog.at_level(logging.WARNING):
-        written = SaveScand("image", ResultOptions(tmp_path / "out", dtype="source"))(item)["image_path"]
-    assert "a.nii: results cannot be written as int64; float32 is used" in caplog.text
-    assert read_scan(written).meta["header"].stored_dtype == "float32"
-
-
-def test_folders_below_the_root_are_made_anew(tmp_path: Path) -> None:
-    for subject in ("p1", "p2"):
-        path = _save(tmp_path / "in" / subject / "t1.nii", _volume(4, 5, 6))
-        SaveScand("image", ResultOptions(tmp_path / "out", root=tmp_path / "in"))(LoadScand("image")({"image": path}))
-    found = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.nii"))
-    assert found == ["p1/t1_sr.nii", "p2/t1_sr.nii"]
-
-
-def test_result_that_is_there_is_not_replaced_unasked(tmp_path: Path) -> None:
-    item = LoadScand("image")({"image": _save(tmp_path / "a.nii", _volume(4, 5, 6))})
-    SaveScand("image", ResultOptions(tmp_path / "out"))(item)
-    with pytest.raises(InputError, match=r"a_sr\.nii: is there already; .*--overwrite true"):
-        SaveScand("image", ResultOptions(tmp_path / "out"))(item)
-    SaveScand("image", ResultOptions(tmp_path / "out", overwrite=True))(item)
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a_sr.nii"]
-
-
-def test_a_result_of_an_unknown_scan_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="the result does not know the scan that it was made from"):
-        SaveScand("pred", ResultOptions(tmp_path))({"pred": torch.rand(1, 4, 5, 6)})
+    saved = SaveScand(["image", "pred"], ResultOptions(tmp_path / "out"), allow_missing_keys=True)(item)
+    assert saved["image_path"] == str(tmp_path / "out" / "a_sr.nii")
+    assert torch.equal(read_scan(saved["image_path"]).as_tensor(), item["image"].as_tensor())
 
 
 # --- a real scan from end to end

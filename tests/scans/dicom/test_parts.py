@@ -1,4 +1,4 @@
-"""One series in several folders, or one image in several files: put together where that is clear, else said."""
+"""A series in several folders: joined where that is clear, else said."""
 
 from __future__ import annotations
 
@@ -12,13 +12,10 @@ import numpy as np
 import pydicom
 import pytest
 from dicom_checks import find_stacks, stack_of
-from dicom_files import Layout, content, save, write_classic, write_enhanced
-from pydicom.dataset import Dataset
+from dicom_files import Layout, content, save, write_classic
 
-from custom.errors import InputError
-from custom.scans import ResultOptions, list_scans, read_scan, result_path, result_paths
+from custom.scans import ResultOptions, list_scans, read_scan, result_path, result_paths, write_result
 from custom.scans.dicom.pixels import read_stack
-from custom.transforms import SaveScand
 
 CINE = Layout(frames=3)
 
@@ -70,9 +67,10 @@ def test_the_result_of_folders_is_one_folder(tmp_path: Path) -> None:
     targets = result_paths(scans, ResultOptions(tmp_path / "out", root=tmp_path / "in"))
     assert targets == [tmp_path / "out" / name for name in ("hip_sr", "knee_sr")]
     assert [scan.path for scan in scans] == [other, knee]
-    written = SaveScand("pred", ResultOptions(tmp_path / "out"))({"pred": read_scan(knee)})["pred_path"]
-    assert Path(written) == targets[1]
-    np.testing.assert_array_equal(read_stack(stack_of(Path(written))).array, content(CINE))
+    image = read_scan(knee)
+    written = write_result(image, image.affine, image.meta["header"], ResultOptions(tmp_path / "out"))
+    assert written == targets[1]
+    np.testing.assert_array_equal(read_stack(stack_of(written)).array, content(CINE))
 
 
 def _another_patient(knee: Path) -> None:
@@ -143,29 +141,3 @@ def test_kinds_of_image_in_folders_of_their_own_are_not_mentioned(
         write_classic(tmp_path / kind, image_type=("ORIGINAL", "PRIMARY", kind))
     assert len(find_stacks(tmp_path)) == 2
     assert not caplog.records
-
-
-def _part(number: str, total: str | None) -> Callable[[Dataset], None]:
-    def change(image: Dataset) -> None:
-        image.ConcatenationUID = "1.2.3"
-        image.InConcatenationNumber = int(number)
-        if total is not None:
-            image.InConcatenationTotalNumber = int(total)
-
-    return change
-
-
-@pytest.mark.parametrize(("total", "words"), [("2", "2"), (None, "several")])
-def test_parts_of_a_concatenation_are_refused(tmp_path: Path, total: str | None, words: str) -> None:
-    for number in "12":
-        write_enhanced(tmp_path / f"{number}.dcm", Layout(), change=_part(number, total))
-    scans = list_scans(tmp_path)
-    assert [scan.path.name for scan in scans] == ["1.dcm", "2.dcm"]
-    for number, scan in enumerate(scans, start=1):
-        with pytest.raises(InputError, match=rf"{number}\.dcm: part {number} of {words} of a concatenation.*one file"):
-            read_scan(scan)
-
-
-def test_a_concatenation_of_one_is_read(tmp_path: Path) -> None:
-    path = write_enhanced(tmp_path / "a.dcm", Layout(), change=_part("1", "1"))
-    np.testing.assert_array_equal(read_stack(stack_of(path)).array, content(Layout()))
