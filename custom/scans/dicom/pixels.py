@@ -70,7 +70,7 @@ def _planes(path: Path, stack: DicomStack) -> np.ndarray:
 
 
 def _used_bits(planes: np.ndarray, header: Any) -> np.ndarray:
-    """Clear the bits that do not belong to the value: they may hold overlays."""
+    """Clear the bits that do not belong to the value, such as overlays; pydicom does so itself from version 3 on."""
     allocated, stored = int(header.BitsAllocated), int(header.BitsStored)
     unused_above = allocated - 1 - int(header.HighBit)
     unused = allocated - stored
