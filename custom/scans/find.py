@@ -56,7 +56,7 @@ def find_scan(path: str | os.PathLike[str]) -> ScanReference:
         raise InputError(
             f"{place}: the folder holds {len(stacks)} series: {words}; choose one by --series, or give one of its files"
         )
-    return _series(stacks[0])
+    return _series_reference(stacks[0])
 
 
 def list_scans(
@@ -104,12 +104,12 @@ def list_scans(
         wanted = named | _chosen(stacks, str(series))
         found = {scan: reference for scan, reference in found.items() if scan in wanted}
     if not found and stacks:
-        raise InputError(f"no DICOM series fits {str(series)!r}; there are {_words(stacks.values())}")
+        raise InputError(f"no DICOM series fits {str(series)!r}; there are {_names(stacks.values())}")
     if not found:
         words = ", ".join(map(str, given)) or "an empty list"
         raise InputError(f"{words}: no scan found; known kinds are DICOM (MR images), {', '.join(KNOWN_SUFFIXES)}")
     if series is None and len(stacks) > 1:
-        logger.info("%d DICOM series: %s", len(stacks), _words(stacks.values()))
+        logger.info("%d DICOM series: %s", len(stacks), _names(stacks.values()))
     return list(found.values())
 
 
@@ -119,12 +119,12 @@ def _find_below(
     """Find the scans in a folder and its folders, sorted, without results; return the DICOM stacks among them too."""
     content = search.below(folder)
     others = [
-        _other(file)
+        _file_reference(file)
         for file in content.others
         if scan_suffix(file) and not _is_result(file, folder, output_dir, is_dicom=False)
     ]
     stacks = [stack for stack in content.stacks if not _is_result(stack.path, folder, output_dir, is_dicom=True)]
-    series = [_series(stack) for stack in stacks]
+    series = [_series_reference(stack) for stack in stacks]
     scans = sorted([*others, *series], key=lambda scan: scan.path)
     return scans, {scan.path: stack for scan, stack in zip(series, stacks, strict=True)}
 
@@ -132,9 +132,9 @@ def _find_below(
 def _find_file(file: Path, search: DicomSearch) -> ScanReference:
     """Find the scan of a file; see `find_scan`."""
     if not _is_dicom_file(file):
-        return _other(file)
+        return _file_reference(file)
     try:
-        return _series(search.stack_of(file))
+        return _series_reference(search.stack_of(file))
     except InputError as err:
         return ScanReference(file, "dicom", file_stem(file), file.parent, problem=str(err))
 
@@ -162,14 +162,14 @@ def _is_dicom_file(file: Path) -> bool:
     return content_is_dicom or not scan_suffix(file)
 
 
-def _other(file: Path) -> ScanReference:
+def _file_reference(file: Path) -> ScanReference:
     suffix = scan_suffix(file)
     return ScanReference(
         file, "nifti" if suffix in NIFTI_SUFFIXES else "picture", file.name[: -len(suffix)], file.parent
     )
 
 
-def _series(files: StackFiles) -> ScanReference:
+def _series_reference(files: StackFiles) -> ScanReference:
     """Put a DICOM series in order; one that has none is called by its first file by name."""
     folder = files.path.parent if files.files[0].multiframe else files.folder.parent
     try:
@@ -185,7 +185,7 @@ def _chosen(stacks: Mapping[Path, StackFiles], series: str) -> set[Path]:
     return exact or {scan for scan, stack in stacks.items() if stack.is_described(series)}
 
 
-def _words(stacks: Iterable[StackFiles]) -> str:
+def _names(stacks: Iterable[StackFiles]) -> str:
     words = [str(stack) for stack in stacks]
     return "; ".join(words[:_SHOWN_SERIES]) + ("; ..." if len(words) > _SHOWN_SERIES else "")
 

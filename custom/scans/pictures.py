@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 
-# Only these parsers are let near a file that somebody sent.
+# No other parsers of Pillow may open a file, which anybody may have sent.
 _FORMATS = ("PNG", "JPEG")
 _SIXTEEN_BIT_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I")
 

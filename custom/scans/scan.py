@@ -13,7 +13,7 @@ from custom.scans.reference import ScanReference
 
 __all__ = ["Scan", "ScanHeader", "check_affine", "check_scan", "check_shape", "check_values"]
 
-# The columns of an affine whose parallelepiped fills less than this part of the box of their lengths are in one plane.
+# The columns of an affine lie in one plane if their parallelepiped fills less than this part of a box of their lengths.
 _SMALLEST_RELATIVE_VOLUME = 1e-6
 
 

@@ -68,7 +68,7 @@ def write_result(
     path = result_path(source, options)
     if source.format == "dicom" and options.output_format != "nifti":
         return write_dicom(
-            _spatial_first(array, header, path),
+            _frames_last(array, header, path),
             affine_array(affine),
             source.dicom_stack(),
             path,
@@ -76,7 +76,7 @@ def write_result(
             provenance=provenance,
             overwrite=options.overwrite,
         )
-    # What DICOM stores means something with its slopes alone, which may differ from plane to plane.
+    # Values stored in DICOM have a meaning only with their slopes, which may differ from plane to plane.
     keeps_type = header.is_picture or (options.dtype == "source" and source.format == "nifti")
     stored_dtype = header.stored_dtype if keeps_type else "float32"
     if stored_dtype not in WRITABLE_DTYPES:
@@ -114,7 +114,7 @@ def write_scan(
             finite, a folder that cannot be written to, a disk that is full.
     """
     target = Path(path)
-    values = _spatial_first(array, header, target)
+    values = _frames_last(array, header, target)
     matrix = affine_array(affine)
     suffix = scan_suffix(target)
     stored_dtype = header.stored_dtype
@@ -181,7 +181,7 @@ def _blocked_by_file(folder: Path) -> bool:
     return any(part.exists() and not part.is_dir() for part in (folder, *folder.parents))
 
 
-def _spatial_first(array: torch.Tensor | np.ndarray, header: ScanHeader, target: Path) -> np.ndarray:
+def _frames_last(array: torch.Tensor | np.ndarray, header: ScanHeader, target: Path) -> np.ndarray:
     """Bring (frames, *spatial) to NIfTI's order, (*spatial) or (i, j, k, frames); refuse what cannot be a result."""
     tensor = torch.as_tensor(array).detach().cpu()
     # numpy knows neither bfloat16 nor MONAI's metadata
@@ -199,7 +199,7 @@ def _spatial_first(array: torch.Tensor | np.ndarray, header: ScanHeader, target:
         )
     if len(values) == 1:
         return values[0]
-    # NIfTI's fourth axis is the first that may be one of time, so frames of two axes become those of one slice.
+    # Time is the fourth axis of NIfTI, so an image of two axes becomes a volume of one slice.
     return np.moveaxis(values if values.ndim == 4 else values[..., None], 0, -1)
 
 

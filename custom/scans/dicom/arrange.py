@@ -20,16 +20,16 @@ __all__ = ["arrange"]
 _LPS_TO_RAS = np.array([-1.0, -1.0, 1.0])
 # Direction cosines of one series differ in the last digits; this is 0.06 degrees, 0.1 mm at the end of 128 mm.
 _SAME_DIRECTION = 1e-3
-# Slices closer than this part of their thickness, and this many mm, are at one place.
+# Images closer than this part of their thickness, and than this many mm, belong to one slice.
 _SAME_PLACE = 0.05
 _SAME_PLACE_MM = 0.1
 _SAME_PLACE_UNKNOWN_MM = 0.01
-# A slice further than this part of the spacing from where even spacing has it is misplaced.
+# A slice is misplaced if it is further than this part of the spacing from its place in an even stack.
 _LARGEST_UNEVENNESS = 0.02
 _SMALLEST_UNEVENNESS_MM = 0.01
-# A multiple of the spacing is recognised up to this part of it.
+# A distance is a multiple of the spacing if it differs from one by less than this part of the spacing.
 _NEAR_MULTIPLE = 0.1
-# With fewer gaps between phases none of them can be called usual.
+# With fewer gaps between phases it is not known which one is usual.
 _FEWEST_GAPS = 3
 _TILT_DEGREES = 0.1
 _LARGEST_TILT_DEGREES = 45.0
@@ -177,7 +177,7 @@ def _slices(frames: list[Frame], normal: np.ndarray) -> list[list[Frame]]:
         slices[-1].append(frames[index])
     for group in slices:
         apart = np.ptp([frame.position for frame in group], axis=0).max()
-        # The tolerance along the normal, twice for rounding in each of two positions.
+        # Twice, because each of two positions may be rounded.
         if apart > 2 * tolerance:
             raise InputError(
                 f"{_named_path(group)}: {_label(group[0])} and {len(group) - 1} other images lie in one plane but up "
@@ -195,7 +195,7 @@ def _note_missing_phases(times: Sequence[float], frames: Sequence[Frame], notes:
     gaps = np.diff(times)
     if len(gaps) < _FEWEST_GAPS:
         return
-    # Half of the gaps and more have to be single ones, so this is one of them.
+    # At least half of the gaps have to be usual ones, so the quarter of the smallest ends with one of them.
     usual = float(np.quantile(gaps, 0.25))
     multiples = np.rint(gaps / usual) if usual > 0 else np.ones_like(gaps)
     mostly_single = multiples.min() == 1 and (multiples == 1).sum() * 2 >= len(gaps)
@@ -299,7 +299,7 @@ def _uneven(slices: list[list[Frame]], heights: np.ndarray, stated: float) -> In
             continue
         multiples = np.rint(gaps / unit)
         near = np.abs(gaps / unit - multiples) < _NEAR_MULTIPLE
-        # Without a stated spacing at least half of the gaps have to be what is taken for it.
+        # If SpacingBetweenSlices does not say so, at least half of the gaps have to have this size.
         likely = unit == stated or (multiples == 1).sum() * 2 >= len(gaps)
         if near.all() and multiples.min() >= 1 and multiples.max() > 1 and likely:
             words = [

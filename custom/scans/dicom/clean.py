@@ -26,7 +26,7 @@ _FIRST_GROUP = 0x0008
 # Groups of curves, overlays and signatures, and 7FE0, which holds the pixels.
 _DROPPED_GROUPS = frozenset({0x7FE0, 0x4FFE, 0xFFFA, 0xFFFC, *range(0x5000, 0x5020), *range(0x6000, 0x6020)})
 
-# True of the stored values, planes, frames or file of the source, but not of those of the result.
+# Elements that describe the stored values, planes, frames or file of the source, which are not those of the result.
 _DROPPED = frozenset(
     {
         "ConcatenationFrameOffsetNumber",

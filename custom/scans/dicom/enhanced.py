@@ -32,9 +32,9 @@ _RENEWED = (
     "PlaneOrientationSequence",
     "PlanePositionSequence",
 )
-# Modules that an ORIGINAL image alone has to have: MR Pulse Sequence (PS3.3 C.8.13.4) and Bulk Motion Synchronization
-# (C.7.6.18.3). A derived one may have them, but dciodvfy calls that an error; the source, to which every frame refers,
-# has them.
+# Elements of modules that are required of ORIGINAL images only: MR Pulse Sequence (PS3.3 C.8.13.4) and Bulk Motion
+# Synchronization (C.7.6.18.3). A derived image may have them, but dciodvfy calls that an error. The source, to which
+# every frame refers, still has them.
 _ORIGINAL_ONLY = (
     "ArterialSpinLabelingContrast",
     "BulkMotionCompensationTechnique",
@@ -98,7 +98,7 @@ def write_enhanced(
     series.describe(image)
     # Value 2 of a multi-frame image may not be SECONDARY (PS3.3 C.8.16.1.2).
     image.ImageType = derived_type(image.get("ImageType"), "PRIMARY")
-    # The derivation stands in the frames' groups.
+    # The groups of the frames hold the derivation.
     for keyword in ("DerivationDescription", "DerivationCodeSequence", *_ORIGINAL_ONLY):
         if keyword in image:
             delattr(image, keyword)

@@ -119,7 +119,7 @@ def flat_header(header: Dataset, number: int) -> Dataset:
     if direction in ("ROW", "COLUMN"):
         flat.InPlanePhaseEncodingDirection = direction[:3]
     _set_contrast(flat, header, number)
-    # Of type 2: there, and without a value where it is not known.
+    # Elements of type 2 are required, and empty where the value is not known.
     inversion = ["InversionTime"] if "IR" in str(flat.ScanningSequence) else []
     for keyword in ("RepetitionTime", "EchoTime", "EchoTrainLength", *inversion):
         if keyword not in flat:

@@ -33,7 +33,7 @@ _LOCALISER_WORDS = ("localizer", "localiser", "scout", "survey")
 # FloatPixelData, the first of the elements that hold pixels.
 _FIRST_PIXEL_TAG = 0x7FE00008
 _PIXEL_DATA = 0x7FE00010
-# Gzip reaches 1032:1 and JPEG 2000 of air more, but a header has its size too.
+# Gzip reaches 1032:1, and JPEG 2000 more for an image of air; but each file has a header as well.
 _LARGEST_COMPRESSION = 10_000
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 _GZIP_MAGIC = b"\x1f\x8b"

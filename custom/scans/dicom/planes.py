@@ -15,7 +15,7 @@ from custom.scans.scan import check_affine
 __all__ = ["Planes", "nearest_slices", "planes_of"]
 
 _RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
-# Cosine between rows and columns above which an image plane is sheared and not a rectangle; DICOM cannot say that.
+# Largest cosine between rows and columns; beyond it the plane is sheared, which DICOM cannot express.
 _LARGEST_SHEAR = 1e-4
 
 

@@ -49,7 +49,7 @@ def save(image: Dataset, path: Path) -> None:
             else:
                 image.save_as(stream, enforce_file_format=True)
     except OSError as err:
-        # pydicom makes a text with a traceback of an error of the disk, and keeps it as the cause.
+        # pydicom raises an error of its own, whose text holds a traceback, from the error of the disk.
         cause: BaseException | None = err
         while isinstance(cause, OSError) and cause.errno is None:
             cause = cause.__cause__

@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 # Files with these endings are DICOM; one whose content is not may be a slice that was damaged.
 _DICOM_SUFFIXES = (".dcm", ".ima", ".dcm.gz", ".ima.gz")
-# Positions are rounded to this many digits (mm) to see whether an echo comes twice at one place.
+# Positions (mm) are rounded to this many digits to see whether an echo has several frames at one position.
 _PLACE_DIGITS = 2
 # As many bytes come before the first element of a DICOM file.
 _PREAMBLE = 132
