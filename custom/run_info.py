@@ -1,4 +1,4 @@
-"""What a run writes down about itself: versions, revision, checksums, its configuration."""
+"""What a run writes down about itself: versions, revision, configuration."""
 
 from __future__ import annotations
 
@@ -7,13 +7,10 @@ import math
 import os
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-import torch
 
 from custom import __version__
 from custom.storage import replace_file
@@ -75,32 +72,21 @@ def git_revision(folder: str | Path | None = None) -> str | None:
 
 
 def _plain(value: Any) -> Any:
-    """Return `value` as something that JSON knows; what it does not know becomes its text."""
+    """Return a value of a config or of the command line as JSON knows it; anything else becomes its text."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, set | frozenset):
-        return sorted((_plain(item) for item in value), key=str)
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+    if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return _plain(value.item())
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)  # JSON has no NaN and no infinity
-    if value is None or isinstance(value, str | int | float):
-        return value
-    if isinstance(value, torch.Tensor | np.ndarray):
-        if value.ndim == 0:
-            return _plain(value.item())
-        shape = tuple(value.shape)
-        return str(value) if math.prod(shape) <= 64 else f"{type(value).__name__} of shape {shape}, {value.dtype}"
-    return str(value)
+    return value if value is None or isinstance(value, str | int | float) else str(value)
 
 
 def write_config(config: Mapping[str, Any], output_dir: str | Path, name: str = "config.json") -> Path:
     """Write a configuration as it was run to `output_dir`, and return the file's path.
 
     Args:
-        config: any nested mapping; paths, tensors and objects are written as their text.
+        config: as read from files and the command line, not resolved.
         output_dir: the folder, made if it is not there.
         name: the file's name.
 

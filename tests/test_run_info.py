@@ -25,30 +25,16 @@ def test_versions_are_those_of_the_imported_packages() -> None:
     assert set(found) == {"python", "torch", "monai", "ignite", "numpy", "nibabel", "mlflow", "custom"}
 
 
-def test_config_is_readable_json_whatever_it_holds(tmp_path: Path) -> None:
-    config = {
-        "path": tmp_path,
-        "tensor": torch.tensor(2.5),
-        "array": np.arange(3),
-        "large": torch.zeros(100, 100),
-        "number": np.float32(0.5),
-        "count": np.int64(3),
-        "infinite": float("inf"),
-        "nested": {"tuple": (1, None, True), 3: {"set"}},
-        "object": torch.device("cpu"),
-    }
+def test_config_is_readable_json_whatever_the_command_line_gives(tmp_path: Path) -> None:
+    config = {"path": tmp_path, "infinite": float("inf"), "nested": {"tuple": (1, None, True), 3: {"set"}}}
     path = write_config(config, tmp_path / "new" / "folder")
     written = json.loads(path.read_text(), parse_constant=lambda text: pytest.fail(f"{text} is not JSON"))
     assert path == tmp_path / "new" / "folder" / "config.json"
-    assert written["path"] == str(tmp_path)
-    assert written["tensor"] == 2.5
-    assert written["number"] == 0.5
-    assert written["count"] == 3
-    assert written["infinite"] == "inf"
-    assert written["nested"] == {"tuple": [1, None, True], "3": ["set"]}
-    assert written["object"] == "cpu"
-    assert "(100, 100)" in written["large"]
-    assert len(written["large"]) < 100
+    assert written == {
+        "path": str(tmp_path),
+        "infinite": "inf",
+        "nested": {"tuple": [1, None, True], "3": "{'set'}"},
+    }
 
 
 def test_an_output_folder_that_is_a_file_is_an_input_error(tmp_path: Path) -> None:

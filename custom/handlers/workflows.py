@@ -1,4 +1,7 @@
-"""The handlers that the engines of every bundle have, gathered into one for training and one for evaluating."""
+"""The handlers that the engines of every bundle have, gathered into one for training and one for evaluating.
+
+An overlay adds others beside them, for example by `"+train#handlers": [{"_target_": "StatsHandler"}]`.
+"""
 
 from __future__ import annotations
 
