@@ -117,7 +117,7 @@ def test_checkpoints_that_do_not_fit_or_would_run_code(
     def refused(**keys: Any) -> str:
         return refusal(1, command, "inference", "inference", input=str(scan), output_dir=str(out), **keys)
 
-    assert "scale_factor" in refused(scale_factor=2)
+    assert "scale_factor" in refused(scale_factor=2 * max(case.scale))
     (tmp_path / "half.pt").write_bytes(b"PK\x03\x04 half a zip")
     assert "half.pt: truncated" in refused(checkpoint=str(tmp_path / "half.pt"))
     torch.save({"0.weight": torch.ones(3)}, tmp_path / "other.pt")
@@ -165,7 +165,7 @@ def test_wrong_use_of_training(command: Command, dataset: dict[str, str], case: 
         path = tmp_path / "changed.json"
         path.write_text(json.dumps({**manifest, **change}))
         assert expected in refused(1, data_manifest=str(path))
-    assert "multiples of the scale factor" in refused(2, patch_size=[22, 24])
+    assert "multiples of the scale factor" in refused(2, patch_size=[23, 24])
     assert "patch_size" in refused(2, patch_size=24)
     assert "at least batch_size" in refused(2, patches_per_epoch=3)
     assert "max_epochs" in refused(2, max_epochs=0)

@@ -33,7 +33,7 @@ def flip(path: Path, position: int) -> None:
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("bundle", ["brain_mri_espcn", "cardiac_mri_srresnet"])
+@pytest.mark.parametrize("bundle", sorted(path.name for path in BUNDLES.iterdir() if path.is_dir()))
 def test_all_shipped_weights_have_their_checksum_in_the_metadata(bundle: str) -> None:
     """The others would be read damaged. `sha256sum models/*.pt` in the bundle's folder prints them."""
     weights = json.loads((BUNDLES / bundle / "configs" / "metadata.json").read_text())["weights"]
