@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from custom.errors import InputError, MissingFileError, UsageError
-from custom.handlers.hooks import is_first_rank
+from custom.handlers.hooks import is_first_rank, on_epoch_end_after_all
 from custom.inferers.precision import Precision
 from custom.options import switch
 from custom.weights import read_checkpoint, save_checkpoint
@@ -29,12 +29,12 @@ logger = logging.getLogger(__name__)
 class TrainingCheckpoint:
     """Keep the best and the last state of a training, stop when it no longer improves, resume where it ended.
 
-    Attached to the trainer, after the validation handler. `output_dir` receives
+    Attached to the trainer. `output_dir` receives
 
     - `model.pt`: the weights with the best key metric of the evaluator, a bare state dict of plain tensors;
     - `last.pt`: everything that an interrupted training needs to end with the same weights as an uninterrupted one:
       networks, optimizers and positions in the schedules by name, random state, best metric, the count of early
-      stopping, and the precision. Written after every epoch.
+      stopping, and the precision. Written at the end of every epoch, after the validation.
 
     Both are written by rank 0 under a temporary name, then renamed. They hold tensors and plain values only, so that
     `torch.load(..., weights_only=True)` reads them.
@@ -103,7 +103,7 @@ class TrainingCheckpoint:
         if engine.state.max_epochs is None or engine.state.max_epochs < 1:
             raise UsageError(f"max_epochs is {engine.state.max_epochs}; give 1 or more")
         engine.add_event_handler(Events.STARTED, self._restore if self.resume else self._forget)
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self._save)
+        on_epoch_end_after_all(engine, self._save)
 
     def _forget(self, engine: Engine) -> None:
         # What an earlier run left must not be resumed or evaluated as if it were of this one.

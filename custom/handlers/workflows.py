@@ -5,7 +5,8 @@ An overlay adds others beside them, for example by `"+train#handlers": [{"_targe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from custom.handlers.checkpoint import TrainingCheckpoint
-from custom.handlers.hooks import is_first_rank
+from custom.handlers.hooks import hold_during_run, is_first_rank
 from custom.handlers.learning_curves import LearningCurves
 from custom.handlers.mlflow_run import MLflowMetrics, MLflowRun
 from custom.handlers.nan_guard import NanGuard
@@ -25,6 +26,7 @@ from custom.options import switch
 from custom.run import Run
 from custom.run_info import write_config
 from custom.scans import check_output_dir
+from custom.storage import lock_folder, unlock_folder
 
 __all__ = ["EvaluatingHandlers", "TrainingHandlers", "check_evaluating_output", "check_training_output"]
 
@@ -32,9 +34,9 @@ __all__ = ["EvaluatingHandlers", "TrainingHandlers", "check_evaluating_output", 
 class TrainingHandlers:
     """All handlers of a training, in the order in which they have to be attached; attach this one to the trainer.
 
-    `NanGuard`, the learning rate schedules, validation, `TrainingCheckpoint`, `LearningCurves`, `Progress`, and
-    `MLflowMetrics` for the trainer and for the validation. `output_dir` receives their files, and the config of the
-    run as `training_config.json`.
+    `NanGuard`, the learning rate schedules, validation, `LearningCurves`, `Progress`, `MLflowMetrics` for the trainer
+    and for the validation, and `TrainingCheckpoint`. `output_dir` receives their files, and the config of the run as
+    `training_config.json`; while the trainer runs, no other process can train into it.
 
     Args:
         run: the run of the command.
@@ -72,6 +74,12 @@ class TrainingHandlers:
             NanGuard(),
             *(LrScheduleHandler(schedule, print_lr=False) for schedule in lr_schedulers.values()),
             ValidationHandler(val_interval, evaluator),
+            LearningCurves(output_dir, evaluator),
+            Progress(evaluator),
+            MLflowMetrics(
+                tracking, "train", ["training_config.json", "curves.csv", "curves.png"], weights=["model.pt"]
+            ),
+            # Last, so that an epoch with a checkpoint has its row in the curves, however the run ends.
             TrainingCheckpoint(
                 output_dir,
                 networks,
@@ -83,11 +91,6 @@ class TrainingHandlers:
                 patience=patience,
                 resume=resume,
             ),
-            LearningCurves(output_dir, evaluator),
-            Progress(evaluator),
-            MLflowMetrics(
-                tracking, "train", ["training_config.json", "curves.csv", "curves.png"], weights=["model.pt"]
-            ),
         ]
 
     def attach(self, engine: Engine) -> None:
@@ -97,6 +100,18 @@ class TrainingHandlers:
             handler.attach(engine)
         # After the checkpoint, which refuses a run that cannot be resumed.
         engine.add_event_handler(Events.STARTED, self._write_config)
+        hold_during_run(engine, self._lock)
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        if not is_first_rank():
+            yield
+            return
+        lock_folder(self.output_dir)
+        try:
+            yield
+        finally:
+            unlock_folder(self.output_dir)
 
     def _write_config(self, engine: Engine) -> None:
         if is_first_rank():
@@ -137,14 +152,17 @@ class EvaluatingHandlers:
 
 
 def check_training_output(output_dir: str | Path, overwrite: bool | str = False, resume: bool | str = False) -> None:
-    """Check, before anything is read, that a training may write to a folder.
+    """Check, before anything is read, that a training may write to a folder, and lock it for other processes.
 
     Raises:
-        InputError: if it cannot be written to, or holds a training that is neither to be overwritten nor resumed.
+        InputError: if it cannot be written to, if it holds a training that is neither to be overwritten nor resumed,
+            or if another process is training into it.
         UsageError: if `overwrite` or `resume` is neither true nor false.
     """
     allowed = [switch("overwrite", overwrite), switch("resume", resume)]
     check_output_dir(output_dir, any(allowed), ["model.pt", "last.pt"])
+    if is_first_rank():
+        lock_folder(output_dir)
 
 
 def check_evaluating_output(output_dir: str | Path, overwrite: bool | str = False) -> None:

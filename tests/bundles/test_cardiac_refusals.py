@@ -77,7 +77,7 @@ def train(run_bundle: Command, pairs: Path, *overlays: str, **keys: object) -> d
 
 
 def nothing_left(out: Path) -> bool:
-    return not out.exists() or not any(out.iterdir())
+    return not out.exists() or all(path.name == ".lock" for path in out.iterdir())
 
 
 def test_folders_of_pairs_are_trained_on(run_bundle: Command, pairs: Path) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import torch
 from mlflow_reader import Reader
 
 from custom.errors import InputError, UsageError
+from custom.handlers import checkpoint
 from custom.handlers.mlflow_run import MLflowRun
 from custom.handlers.workflows import (
     EvaluatingHandlers,
@@ -54,11 +57,8 @@ def train(output_dir: Path, make_trainer: Callable[..., Any], make_validator: Ca
 def test_a_training_is_validated_kept_and_recorded(train: Callable[..., Any], output_dir: Path, reader: Reader) -> None:
     trainer, validator = train(4, val_interval=2)
     files = {"training_config.json", "curves.csv", "curves.png"}
-    assert {path.name for path in output_dir.iterdir() if path.is_file()} == files | {
-        "model.pt",
-        "last.pt",
-        "mlruns.db",
-    }
+    others = {"model.pt", "last.pt", "mlruns.db", ".lock"}
+    assert {path.name for path in output_dir.iterdir() if path.is_file()} == files | others
     assert json.loads((output_dir / "training_config.json").read_text()) == {}
     assert validator.state.epoch == 4
     assert trainer.optimizer.param_groups[0]["lr"] == pytest.approx(0.1 * 0.1**4)
@@ -75,6 +75,39 @@ def test_a_training_that_cannot_be_resumed_leaves_what_is_there(train: Callable[
     assert (output_dir / "training_config.json").read_text() == "of the first run"
     train(3, resume="true")
     assert (output_dir / "training_config.json").read_text() != "of the first run"
+
+
+def test_an_epoch_with_a_checkpoint_has_its_row_in_the_curves(
+    train: Callable[..., Any], output_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: dict[int, int] = {}
+
+    def save(content: dict[str, Any], path: Path) -> None:
+        if path.name == "last.pt":
+            rows[content["epoch"]] = len((output_dir / "curves.csv").read_text().splitlines()) - 1
+
+    monkeypatch.setattr(checkpoint, "save_checkpoint", save)
+    train(3)
+    assert rows == {1: 1, 2: 2, 3: 3}
+
+
+def lock_in_another_process(folder: Path) -> str:
+    """Return the end of what is said when another process locks a folder; "" where it may."""
+    code = f"from custom.storage import lock_folder; lock_folder({str(folder)!r})"
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False).stderr[-400:]
+
+
+def test_no_other_process_trains_into_the_same_folder(
+    train: Callable[..., Any], output_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_training_output(output_dir)
+    assert "another process is writing into this folder" in lock_in_another_process(output_dir)
+    seen: list[str] = []
+    monkeypatch.setattr(checkpoint, "save_checkpoint", lambda *_: seen.append(lock_in_another_process(output_dir)))
+    train(1)
+    assert all("another process is writing into this folder" in words for words in seen)
+    assert seen
+    assert lock_in_another_process(output_dir) == ""
 
 
 def test_evaluating_is_recorded(make_validator: Callable[..., Any], output_dir: Path, reader: Reader) -> None:
