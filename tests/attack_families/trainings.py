@@ -1,0 +1,129 @@
+"""Folders that a stopped training left behind, or that another one is writing into."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+from attack_families.attack import Attack, WrongError, command
+from custom.errors import InputError
+from custom.handlers.mlflow_store import MLflowStore
+from custom.storage import lock_folder
+
+__all__ = ["stopped_trainings"]
+
+_SHORT = (
+    *("--output_dir", "out", "--max_epochs", "2", "--patches_per_epoch", "8", "--batch_size", "4"),
+    *("--patch_size", "[24,24]", "--num_workers", "0"),
+)
+
+
+def stopped_trainings(rng: np.random.Generator) -> Iterator[Attack]:
+    """Go on with what is there, begin anew, or say why not."""
+    for share in (0.0, *rng.uniform(0, 1, 6)):
+        yield Attack(
+            f"a database with {share:.0%} of its tables", _half_made, (share, int(rng.integers(2**31))), "result"
+        )
+    for name, content in {"an empty file": b"", "no database": b"x" * 5000, "a torn one": b"SQLite format 3\0"}.items():
+        yield Attack(f"{name} as a database", _open_store, (content,))
+    yield Attack("a lock that nobody holds", _dead_lock, must="result")
+    yield Attack("a lock that is held", _held_lock, must="refused")
+    for again in ("--overwrite", "--resume"):
+        for seconds in rng.uniform(0.5, 8, 3):
+            yield Attack(f"killed after {seconds:.1f} s, then {again}", _killed, (float(seconds), again), seconds=480)
+    for file in ("last.pt", "curves.csv", "model.pt"):
+        for size in (0, int(rng.integers(1, 2000))):
+            for again in ("--overwrite", "--resume"):
+                yield Attack(f"{file} of {size} bytes, then {again}", _torn, (file, size, again), seconds=480)
+
+
+def _half_made(folder: Path, share: float, number: int) -> None:
+    """Open a store whose tables were not all made."""
+    path = folder / "mlruns.db"
+    SqlAlchemyStore(f"sqlite:///{path}", str(folder)).engine.dispose()
+    with closing(sqlite3.connect(path)) as connection:
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        np.random.default_rng(number).shuffle(tables)
+        for table in tables[round(share * len(tables)) :]:
+            if not table.startswith("sqlite_"):
+                connection.execute(f"DROP TABLE {table}")
+        connection.commit()
+    MLflowStore(f"sqlite:///{path}", "mine").begin("run", {})
+
+
+def _open_store(folder: Path, content: bytes) -> None:
+    (folder / "mlruns.db").write_bytes(content)
+    MLflowStore(f"sqlite:///{folder / 'mlruns.db'}", "mine").begin("run", {})
+
+
+def _in_a_child(steps: Callable[[], object]) -> int:
+    """Run steps in a process beside, and return its number."""
+    child = os.fork()
+    if child == 0:
+        try:
+            steps()
+        finally:
+            os._exit(0)
+    return child
+
+
+def _dead_lock(folder: Path) -> None:
+    os.waitpid(_in_a_child(lambda: lock_folder(folder)), 0)
+    if not (folder / ".lock").exists():
+        raise WrongError("no lock was made")
+    lock_folder(folder)
+
+
+def _held_lock(folder: Path) -> None:
+    child = _in_a_child(lambda: (lock_folder(folder), (folder / "held").touch(), time.sleep(600)))
+    while not (folder / "held").exists():
+        time.sleep(0.01)
+    try:
+        lock_folder(folder)
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def _train(folder: Path, *words: str) -> None:
+    command(folder, *_SHORT, *words, run_id="training")
+
+
+def _killed(folder: Path, seconds: float, again: str) -> None:
+    """Kill a training, then train again."""
+    child = _in_a_child(lambda: _train(folder))
+    time.sleep(seconds)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    is_resumable = (folder / "out" / "last.pt").exists()
+    try:
+        _train(folder, again, "true")
+    except InputError as err:
+        if again == "--overwrite" or is_resumable:
+            raise WrongError(f"cannot be trained again: {err}") from err
+        raise
+    _check_trained(folder)
+
+
+def _torn(folder: Path, file: str, size: int, again: str) -> None:
+    """Train, cut a file, and train again."""
+    os.waitpid(_in_a_child(lambda: _train(folder)), 0)
+    _check_trained(folder)
+    (folder / "out" / file).write_bytes((folder / "out" / file).read_bytes()[:size])
+    _train(folder, again, "true")
+    _check_trained(folder)
+
+
+def _check_trained(folder: Path) -> None:
+    missing = [name for name in ("model.pt", "last.pt", "curves.csv") if not (folder / "out" / name).exists()]
+    rows = (folder / "out" / "curves.csv").read_text().splitlines() if not missing else []
+    if missing or len(rows) != 3:
+        raise WrongError(f"no training of two epochs: {missing} missing, {len(rows) - 1} epochs")
