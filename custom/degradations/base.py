@@ -86,8 +86,9 @@ class Degradation(nn.Module, ABC):
     def upsample(self, lr: Tensor, method: str = "cubic", size: Sequence[int] | None = None) -> Tensor:
         """Interpolate a low-resolution image at the voxel centres of the high-resolution grid.
 
-        "nearest", "linear" and "cubic" (Keys, a = -0.5) repeat the edge voxels. "zero_filled" is the Fourier
-        interpolation with intensities kept. Axes of scale 1 are left untouched.
+        "nearest", "linear" and "cubic" (Keys, a = -0.5) repeat the edge voxels. "spline" (of order 3, through all
+        voxels) mirrors them. "zero_filled" is the Fourier interpolation with intensities kept. Axes of scale 1 are left
+        untouched.
 
         Args:
             lr: `(B, C, *spatial)`, floating or complex.
@@ -113,7 +114,7 @@ class Degradation(nn.Module, ABC):
             A module from `(B, C, *spatial)` to `(B, C, *(scale_factor * spatial))`.
 
         Raises:
-            UsageError: an unknown method, or "zero_filled", which reads the whole image.
+            UsageError: an unknown method, or "spline" or "zero_filled", which read the whole image.
         """
         return PolyphaseUpsampler(self.grid.scale, self.grid.offset, method)
 

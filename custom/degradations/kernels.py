@@ -65,7 +65,8 @@ def interpolation_weights(scale: int, offset: float, method: str) -> tuple[int, 
         weights = keys_cubic(distance)
     else:
         raise UsageError(
-            f"method={method!r}: give 'nearest', 'linear' or 'cubic' (zero filling is in Degradation.upsample)"
+            f"method={method!r}: give 'nearest', 'linear' or 'cubic'; Degradation.upsample has others, which read the "
+            "whole image"
         )
     used = np.flatnonzero(weights.any(axis=0))
     return lowest + int(used[0]), weights[:, used[0] : used[-1] + 1]

@@ -9,27 +9,33 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor, nn
 
 from custom.degradations.kernels import interpolation_weights
 
 __all__ = ["UPSAMPLING_METHODS", "PolyphaseUpsampler", "interpolation_matrix"]
 
-UPSAMPLING_METHODS = ("nearest", "linear", "cubic", "zero_filled")
+UPSAMPLING_METHODS = ("nearest", "linear", "cubic", "spline", "zero_filled")
 
 
 def interpolation_matrix(scale: int, offset: float, method: str, size: int) -> NDArray[np.float64]:
-    """Build the matrix `(scale * size, size)` that interpolates along one axis; edge voxels are repeated.
+    """Build the matrix `(scale * size, size)` that interpolates along one axis.
 
     Args:
         scale: high-resolution voxels to a low-resolution one.
         offset: of the grid, in high-resolution voxels.
-        method: "nearest", "linear" or "cubic".
+        method: "nearest", "linear" or "cubic", which repeat edge voxels; or "spline", the spline of order 3 through all
+            voxels, mirrored at the voxels of the borders (d c b | a b c d | c b a).
         size: of the low-resolution axis.
 
     Raises:
         UsageError: an unknown method.
     """
+    if method == "spline":
+        places = (np.arange(scale * size) - offset)[None] / scale
+        columns = [ndimage.map_coordinates(unit, places, order=3, mode="mirror") for unit in np.eye(size)]
+        return np.stack(columns, axis=1)
     first, weights = interpolation_weights(scale, offset, method)
     taps = weights.shape[1]
     columns = np.clip(np.arange(size)[:, None] + np.arange(first, first + taps), 0, size - 1)
@@ -53,7 +59,8 @@ class PolyphaseUpsampler(nn.Module):
         method: "nearest", "linear" or "cubic" (Keys, a = -0.5).
 
     Raises:
-        UsageError: an unknown method, "zero_filled" among them (it reads the whole image: `Degradation.upsample`).
+        UsageError: an unknown method, "spline" and "zero_filled" among them (they read the whole image:
+            `Degradation.upsample`).
     """
 
     def __init__(self, scale_factor: Sequence[int], offset: Sequence[float], method: str = "cubic") -> None:

@@ -78,7 +78,7 @@ def compare(
             `custom.metrics.checkerboard`.
 
     Returns:
-        A row for each of nearest, linear, cubic and zero_filled, and for each prediction.
+        A row for each of `UPSAMPLING_METHODS`, and for each prediction.
     """
     label = degradation.independent_images(hr)
     foreground = None if mask is None else degradation.independent_images(mask)

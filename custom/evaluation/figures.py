@@ -27,6 +27,7 @@ _TITLES = {
     "nearest": "LR (nearest)",
     "linear": "Linear",
     "cubic": "Cubic",
+    "spline": "Spline",
     "zero_filled": "Zero-filled",
     "model": "Model",
 }

@@ -19,7 +19,7 @@ __all__ = ["MMode"]
 
 _FEWEST_FRAMES = 3
 # Next to cubic they show nothing of their own.
-_NOT_DRAWN = ("linear", "zero_filled")
+_NOT_DRAWN = ("linear", "spline", "zero_filled")
 
 
 class MMode:

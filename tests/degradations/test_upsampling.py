@@ -13,6 +13,7 @@ from degradation_cases import noise
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from scipy import ndimage
 from torch import Tensor, nn
 
 from custom.degradations import (
@@ -113,6 +114,26 @@ def test_zero_filling_after_a_kspace_crop_is_the_scaled_adjoint() -> None:
     degradation = KSpaceCrop((2, 3))
     lr = noise(1, 1, 6, 5)
     torch.testing.assert_close(degradation.upsample(lr, "zero_filled"), 6 * degradation.adjoint(lr))
+
+
+@pytest.mark.parametrize("pixel_centre", [True, False])
+def test_spline_is_that_of_scipy_on_the_grid(pixel_centre: bool) -> None:
+    degradation = KSpaceCrop((4, 3), pixel_centre_grid=pixel_centre)
+    lr = noise(1, 1, 9, 8)
+    places = [(np.arange(n * s) - o) / s for n, s, o in zip((9, 8), (4, 3), degradation.grid.offset, strict=True)]
+    expected = ndimage.map_coordinates(lr[0, 0].numpy(), np.meshgrid(*places, indexing="ij"), order=3, mode="mirror")
+    torch.testing.assert_close(degradation.upsample(lr, "spline")[0, 0].numpy(), expected, rtol=0, atol=1e-12)
+
+
+def test_spline_reproduces_a_cubic_polynomial_and_its_voxels() -> None:
+    at_lr, at_hr = 3 * np.arange(40.0), np.arange(120.0)  # scale 3, offset 0: every third voxel is one of the input
+    polynomial = np.polynomial.Polynomial([1.0, 2.0, -3.0, 0.5])
+    lr = torch.from_numpy(polynomial(at_lr / 40))[None, None, None]
+    hr = KSpaceCrop((1, 3), pixel_centre_grid=False).upsample(lr, "spline")
+    torch.testing.assert_close(hr[..., ::3], lr, rtol=0, atol=1e-11)
+    truth = torch.from_numpy(polynomial(at_hr / 40))
+    # Far from the borders, where the mirror image is no polynomial.
+    torch.testing.assert_close(hr[0, 0, 0, 45:75], truth[45:75], rtol=0, atol=1e-6)
 
 
 # --- other programs --------------------------------------------------------------------------------------------------
