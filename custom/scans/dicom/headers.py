@@ -22,12 +22,18 @@ from custom.scans.dicom.fields import Fields, classic_frames, enhanced_frames, s
 from custom.scans.dicom.frame import Frame
 from custom.scans.dicom.syntaxes import is_compressed, is_supported, syntax_name
 
-__all__ = ["ImageFile", "is_dicom", "lenient_pydicom", "open_dicom", "read_header"]
+__all__ = ["SEQUENCE", "TIMING", "ImageFile", "is_dicom", "lenient_pydicom", "open_dicom", "read_header"]
 
 _MR = "1.2.840.10008.5.1.4.1.1.4"
 _ENHANCED = ("1.2.840.10008.5.1.4.1.1.4.1", "1.2.840.10008.5.1.4.1.1.4.4")
 _ENHANCED_COLOUR = "1.2.840.10008.5.1.4.1.1.4.3"
 _DIRECTORY = "1.2.840.10008.1.3.10"
+# Elements that are the same in all images of a series, and those that tell series apart where UIDs are missing.
+_SERIES = ("SeriesInstanceUID", "SeriesNumber", "SeriesDescription", "ProtocolName", "PatientID", "StudyInstanceUID")
+_SERIES_WITHOUT_UID = ("SeriesDate", "SeriesTime")
+#: Elements of `ImageFile.sequence` and `ImageFile.timing`.
+SEQUENCE = ("ScanningSequence", "SequenceVariant", "MRAcquisitionType", "ContrastBolusAgent")
+TIMING = ("RepetitionTime", "InversionTime", "FlipAngle")
 _LOCALISER_WORDS = ("localizer", "localiser", "scout", "survey")
 
 # FloatPixelData, the first of the elements that hold pixels.
@@ -59,8 +65,11 @@ class ImageFile:
         photometric: PhotometricInterpretation.
         stored_dtype: numpy name of the stored type.
         sop_uid: SOPInstanceUID.
-        owner: PatientID and StudyInstanceUID, which all images of a scan have in common. (FrameOfReferenceUID is not
-            compared: in some anonymised series each image has its own.)
+        series: what all images of a series have in common: its UID, number, description and protocol, PatientID and
+            StudyInstanceUID; without a UID also its date and time. (FrameOfReferenceUID is not compared: in some
+            anonymised series each image has its own.)
+        sequence: how the images were made, in words: sequence, variant, 2D or 3D, contrast agent.
+        timing: RepetitionTime (ms), InversionTime (ms) and FlipAngle (degrees), None where they are not given.
         frames: none for a file that is skipped or has a problem.
     """
 
@@ -77,7 +86,9 @@ class ImageFile:
     photometric: str = ""
     stored_dtype: str = ""
     sop_uid: str = ""
-    owner: tuple[str, ...] = ()
+    series: tuple[str, ...] = ()
+    sequence: tuple[str, ...] = ()
+    timing: tuple[float | None, ...] = ()
     frames: tuple[Frame, ...] = ()
 
 
@@ -161,8 +172,11 @@ def _parse(path: Path, size: int) -> ImageFile:
         "series_number": fields.text("SeriesNumber"),
         "series_description": fields.text("SeriesDescription"),
         "sop_uid": fields.text("SOPInstanceUID"),
-        "owner": tuple(fields.text(name) for name in ("PatientID", "StudyInstanceUID")),
+        "sequence": tuple(fields.text(name) for name in SEQUENCE),
+        "timing": tuple(fields.number(name) for name in TIMING),
     }
+    told_by = _SERIES if series["series_uid"] else (*_SERIES, *_SERIES_WITHOUT_UID)
+    series["series"] = tuple(fields.text(name) for name in told_by)
     if not sop_class:
         return ImageFile(
             path, problem=f"{path}: no SOPClassUID, the file may be truncated; copy or export it again", **series

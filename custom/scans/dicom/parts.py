@@ -38,7 +38,7 @@ def join_parts(stacks: Sequence[StackFiles]) -> list[StackFiles]:
     for stack in stacks:
         first = stack.files[0]
         if first.series_uid and first.frames and not first.multiframe:
-            series.setdefault((first.series_uid, first.owner, kind_key(first.frames[0])), []).append(stack)
+            series.setdefault((first.series, kind_key(first.frames[0])), []).append(stack)
     instead: dict[int, StackFiles] = {}
     for parts in series.values():
         folders = sorted({part.folder for part in parts})

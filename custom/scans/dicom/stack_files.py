@@ -10,12 +10,12 @@ from functools import cached_property
 from pathlib import Path
 
 from custom.errors import InputError
+from custom.scans.dicom.acquisitions import acquisitions
 from custom.scans.dicom.arrange import arrange
 from custom.scans.dicom.fields import shown
 from custom.scans.dicom.frame import DicomStack
-from custom.scans.dicom.frame_axis import SAME_ECHO_MS
 from custom.scans.dicom.headers import ImageFile, is_dicom, read_header
-from custom.scans.dicom.kinds import image_kind, kind_key
+from custom.scans.dicom.kinds import image_kind
 from custom.scans.folders import entries_in
 
 __all__ = ["FolderContent", "StackFiles", "file_stem", "grouped", "identity", "is_named_dicom", "look_into"]
@@ -24,8 +24,6 @@ logger = logging.getLogger(__name__)
 
 # Files with these endings are DICOM; one whose content is not may be a slice that was damaged.
 _DICOM_SUFFIXES = (".dcm", ".ima", ".dcm.gz", ".ima.gz")
-# Positions (mm) are rounded to this many digits to see whether an echo has several frames at one position.
-_PLACE_DIGITS = 2
 # As many bytes come before the first element of a DICOM file.
 _PREAMBLE = 132
 
@@ -174,18 +172,13 @@ def identity(image: ImageFile) -> object:
     first = image.frames[0]
     labels = tuple(first.labels.items())
     scaling = first.image_type, first.slope, first.intercept, image.rows, image.columns
-    return image.sop_uid, image.series_uid, image.owner, len(image.frames), first.position, labels, scaling
+    acquisition = image.series, image.sequence, image.timing
+    return image.sop_uid, acquisition, len(image.frames), first.position, labels, scaling
 
 
 def grouped(images: Sequence[ImageFile]) -> list[tuple[list[ImageFile], str]]:
     """Group files by stack; each group comes with its problem, "" where there is none."""
-    groups: dict[tuple[object, ...], list[ImageFile]] = {}
-    for image in images:
-        if image.multiframe:
-            groups[(image.path,)] = [image]
-        elif not image.problem:
-            groups.setdefault((image.series_uid, image.owner, kind_key(image.frames[0])), []).append(image)
-    found = [(part, "") for group in groups.values() for part in _echoes_apart(group)]
+    found = [(group, "") for group in acquisitions(images)]
     # A broken file may be a slice of its series, or of any series if it does not name one: these cannot be read either.
     for image in images:
         if image.problem and not image.multiframe:
@@ -201,40 +194,22 @@ def grouped(images: Sequence[ImageFile]) -> list[tuple[list[ImageFile], str]]:
     return [(group, problem or group[0].problem) for group, problem in found]
 
 
-def _echoes_apart(group: list[ImageFile]) -> list[list[ImageFile]]:
-    """Split a series by echo if its echoes have several frames at one position; otherwise the echoes are the frames."""
-    if group[0].multiframe:
-        return [group]
-    echoes: dict[float | None, list[ImageFile]] = {}
-    places: Counter[tuple[float | None, ...]] = Counter()
-    last: float | None = None
-    for image in sorted(group, key=_echo_time):
-        frame = image.frames[0]
-        echo = frame.labels.get("echo_time")
-        # The echo times of one echo may differ by rounding.
-        if echo is None or last is None or echo - last > SAME_ECHO_MS:
-            last = echo
-        echoes.setdefault(last, []).append(image)
-        places.update([(last, *(round(x, _PLACE_DIGITS) for x in frame.position))])
-    return list(echoes.values()) if len(echoes) > 1 and max(places.values()) > 1 else [group]
-
-
-def _echo_time(image: ImageFile) -> float:
-    return image.frames[0].labels.get("echo_time", 0.0)
-
-
 def _with_names(folder: Path, groups: list[tuple[list[ImageFile], str]]) -> list[StackFiles]:
     """Make the stacks of a folder, each with a name of its own."""
-    classic = [group for group, _ in groups if not group[0].multiframe]
+    name = folder.resolve().name
+    single = sum(not group[0].multiframe for group, _ in groups) == 1
     names = []
+    order = 0
+    numbers: dict[object, set[float]] = {}
     for group, _ in groups:
         first = group[0]
+        held = (frame.labels.get("instance_number") for image in group for frame in image.frames[:1])
+        numbers.setdefault(_numbered_with(first), set()).update(number for number in held if number is not None)
         if first.multiframe:
             names.append(file_stem(first.path))
-        elif len(classic) == 1:
-            names.append(folder.resolve().name)
-        else:
-            names.append(f"{folder.resolve().name}_{_file_name_part(first.series_number) or classic.index(group) + 1}")
+            continue
+        order += 1
+        names.append(name if single else f"{name}_{_file_name_part(first.series_number) or order}")
     twice = {name for name, count in Counter(names).items() if count > 1}
     seen: Counter[str] = Counter()
     for i, (group, _) in enumerate(groups):
@@ -243,18 +218,14 @@ def _with_names(folder: Path, groups: list[tuple[list[ImageFile], str]]) -> list
             seen[names[i]] += 1
             names[i] = f"{names[i]}_{kind}{seen[names[i]]}"
     return [
-        StackFiles(tuple(group), name, problem, _numbers([file for other, _ in groups for file in other], group[0]))
+        StackFiles(tuple(group), name, problem, frozenset(numbers[_numbered_with(group[0])]))
         for (group, problem), name in zip(groups, names, strict=True)
     ]
 
 
-def _numbers(images: list[ImageFile], one: ImageFile) -> frozenset[float]:
-    """Return the InstanceNumbers of the series that an image belongs to."""
-    return frozenset(
-        image.frames[0].labels["instance_number"]
-        for image in images
-        if image.series_uid == one.series_uid and image.frames and "instance_number" in image.frames[0].labels
-    )
+def _numbered_with(image: ImageFile) -> object:
+    """Return a key of the images that an image shares InstanceNumbers with: other kinds of image may come between."""
+    return image.series_uid or image.series
 
 
 def _file_name_part(number: str) -> str:
