@@ -20,6 +20,7 @@ from custom.degradations.separable import SeparableDegradation
 from custom.degradations.sharpened import Sharpened
 from custom.degradations.slices import SliceBySlice
 from custom.degradations.upsampling import UPSAMPLING_METHODS, PolyphaseUpsampler
+from custom.degradations.wiener import WienerUpsampler, wiener_statistics
 
 __all__ = [
     "UPSAMPLING_METHODS",
@@ -38,4 +39,6 @@ __all__ = [
     "SeparableDegradation",
     "Sharpened",
     "SliceBySlice",
+    "WienerUpsampler",
+    "wiener_statistics",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
@@ -145,3 +145,15 @@ class Degradation(nn.Module, ABC):
         """
         self.grid_for(images.ndim - 2)
         return images
+
+    def by_image(self, act: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+        """Apply a function to the `independent_images`, and put its results together again.
+
+        Args:
+            act: of `(B, C, *spatial)`, with as many spatial axes as are degraded; it may change their sizes.
+            images: `(B, C, *spatial)`.
+
+        Raises:
+            InputError: the number of axes is wrong.
+        """
+        return act(self.independent_images(images))

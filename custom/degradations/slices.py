@@ -39,15 +39,15 @@ class SliceBySlice(Degradation):
 
     def forward(self, hr: Tensor) -> Tensor:
         """Degrade `(B, C, i, j, k)` slice by slice, or pictures `(B, C, i, j)`."""
-        return self._by_slice(self.in_plane, hr)
+        return self.by_image(self.in_plane, hr)
 
     def adjoint(self, lr: Tensor, size: Sequence[int] | None = None) -> Tensor:
         """Apply the adjoint; see `Degradation.adjoint`."""
-        return self._by_slice(partial(self.in_plane.adjoint, size=self._size_in_plane(lr, size)), lr)
+        return self.by_image(partial(self.in_plane.adjoint, size=self._size_in_plane(lr, size)), lr)
 
     def upsample(self, lr: Tensor, method: str = "cubic", size: Sequence[int] | None = None) -> Tensor:
         """Interpolate within the slices; see `Degradation.upsample`."""
-        return self._by_slice(partial(self.in_plane.upsample, method=method, size=self._size_in_plane(lr, size)), lr)
+        return self.by_image(partial(self.in_plane.upsample, method=method, size=self._size_in_plane(lr, size)), lr)
 
     def grid_for(self, spatial_dims: int) -> Grid:
         """Return the grid of pictures (2) or of volumes (3)."""
@@ -62,7 +62,8 @@ class SliceBySlice(Degradation):
         """Show the slice axis."""
         return f"slice_axis={self.slice_axis}"
 
-    def _by_slice(self, act: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    def by_image(self, act: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+        """Apply a function to the slices of volumes, or to pictures; see `Degradation.by_image`."""
         result = act(self.independent_images(images))
         return slices_to_volume(result, self.slice_axis, len(images)) if images.ndim == 5 else result
 

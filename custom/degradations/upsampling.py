@@ -34,8 +34,8 @@ def interpolation_matrix(scale: int, offset: float, method: str, size: int) -> N
     """
     if method == "spline":
         places = (np.arange(scale * size) - offset)[None] / scale
-        columns = [ndimage.map_coordinates(unit, places, order=3, mode="mirror") for unit in np.eye(size)]
-        return np.stack(columns, axis=1)
+        of_units = [ndimage.map_coordinates(unit, places, order=3, mode="mirror") for unit in np.eye(size)]
+        return np.stack(of_units, axis=1)
     first, weights = interpolation_weights(scale, offset, method)
     taps = weights.shape[1]
     columns = np.clip(np.arange(size)[:, None] + np.arange(first, first + taps), 0, size - 1)

@@ -29,6 +29,7 @@ _TITLES = {
     "cubic": "Cubic",
     "spline": "Spline",
     "zero_filled": "Zero-filled",
+    "wiener": "Wiener",
     "model": "Model",
 }
 

@@ -14,11 +14,12 @@ from monai.networks.utils import eval_mode
 from torch import Tensor
 
 from custom.arrays.intensity import foreground_mask
-from custom.degradations import UPSAMPLING_METHODS, Degradation
+from custom.degradations import UPSAMPLING_METHODS, Degradation, WienerUpsampler
 from custom.errors import UsageError
 from custom.evaluation.comparison import MODEL, Comparison, Prediction, compare, device_clock
 from custom.evaluation.pictures import comparison_picture, picture_name
 from custom.evaluation.summary import REFERENCE, Row, merge_rows, summarise, table_markdown, write_results
+from custom.evaluation.wiener import WIENER
 from custom.handlers.hooks import is_first_rank
 from custom.handlers.items import EvaluatedItem, evaluated_items, gather_over_ranks
 from custom.metrics import LPIPS, find_lpips
@@ -70,6 +71,7 @@ class ComparisonTable:
         manifest: names the data (`name`, `digest`), for summary.json.
         weights: the file of the network's weights, whose digest goes to summary.json.
         run: in whose precision and by which processor the networks run, for summary.json.
+        wiener: the Wiener filter of the degradation, for the row "wiener"; None leaves it out.
         networks: further networks by name, compared on the same scans with the evaluator's own inferer; they stand in
             all tables and pictures after the evaluator's network.
         references: methods besides cubic from which the paired differences of all others are given.
@@ -87,6 +89,7 @@ class ComparisonTable:
         manifest: _Manifest | None = None,
         weights: str | Path | None = None,
         run: Run | None = None,
+        wiener: WienerUpsampler | None = None,
         networks: Mapping[str, torch.nn.Module] | None = None,
         references: Sequence[str] = (),
         pictures: bool = True,
@@ -95,7 +98,7 @@ class ComparisonTable:
         lattice: bool = False,
     ) -> None:
         self.networks = dict(networks or {})
-        own = (*UPSAMPLING_METHODS, MODEL)
+        own = (*UPSAMPLING_METHODS, WIENER, MODEL)
         for name in self.networks:
             if name in own:
                 raise UsageError(f"networks: {name!r} is another method of the table; choose another name")
@@ -108,6 +111,7 @@ class ComparisonTable:
         self.manifest = manifest
         self.weights = weights
         self.run = run
+        self.wiener = wiener
         self.references = (REFERENCE, *references)
         self.pictures = pictures
         self.zoom = zoom
@@ -148,7 +152,11 @@ class ComparisonTable:
                 item.subject,
                 item.image,
                 item.label,
-                {MODEL: Prediction(item.pred, seconds), **self._others(engine, item.image)},
+                {
+                    **self._linear(item.image),
+                    MODEL: Prediction(item.pred, seconds),
+                    **self._others(engine, item.image),
+                },
                 self.degradation,
                 mask=mask,
                 crop_border=self.crop_border,
@@ -174,6 +182,14 @@ class ComparisonTable:
         write_results(rows, summary, self.output_dir, self._origin(engine))
         _logger.info("%s\n%s", self.output_dir / "table.md", table_markdown(summary))
 
+    def _linear(self, image: Tensor) -> dict[str, Prediction]:
+        """Apply the Wiener filter to the input of one scan."""
+        if self.wiener is None:
+            return {}
+        start = device_clock(image)
+        enlarged = self.degradation.by_image(self.wiener, image)
+        return {WIENER: Prediction(enlarged, device_clock(image) - start)}
+
     def _others(self, engine: Engine, image: Tensor) -> dict[str, Prediction]:
         """Apply the further networks to the input of one scan."""
         predictions = {}
@@ -187,10 +203,11 @@ class ComparisonTable:
     def _draw(self, item: EvaluatedItem, comparison: Comparison, mask: Tensor) -> None:
         self._drawn.add(item.subject)
         scores = {row["method"]: (row["psnr"], row["ssim"]) for row in comparison.rows}
+        shown = ("nearest", REFERENCE, WIENER, MODEL, *self.networks)
         comparison_picture(
             self.output_dir / "pictures" / picture_name(item.subject),
             hr=item.label,
-            images={n: comparison.images[n] for n in ("nearest", REFERENCE, MODEL, *self.networks)},
+            images={name: comparison.images[name] for name in shown if name in comparison.images},
             scores=scores,
             mask=mask,
             affine=item.affine,

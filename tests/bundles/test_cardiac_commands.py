@@ -197,7 +197,7 @@ def test_a_cine_is_trained_on_and_evaluated(run_bundle: Command, cines: dict[str
     out = tmp_path / "out"
     run_bundle(BUNDLE, "training", "train", output_dir=str(out), **cines, **SHORT)
     run_bundle(BUNDLE, "evaluating", "train", "evaluate", output_dir=str(out), zscore="true", **cines, **SHORT)
-    methods = ["nearest", "linear", "cubic", "spline", "zero_filled", "model"]
+    methods = ["nearest", "linear", "cubic", "spline", "zero_filled", "wiener", "model"]
     rows = table(out / "metrics.csv")
     assert [(row["subject"], row["method"]) for row in rows] == [(s, m) for s in SUBJECTS[2:] for m in methods]
     for column in ("psnr", "ssim", "mae", "hfen", "consistency", "psnr_zscore", "ssim_zscore", "checkerboard"):
@@ -237,7 +237,7 @@ def test_pictures_of_single_frames_make_a_cine(run_bundle: Command, tmp_path: Pa
     run_bundle(BUNDLE, "training", "train", output_dir=out, **data, **SHORT)
     run_bundle(BUNDLE, "evaluating", "train", "evaluate", output_dir=out, **data)
     rows = table(tmp_path / "out" / "metrics.csv")
-    assert len(rows) == 2 * 6
+    assert len(rows) == 2 * 7
     assert np.isfinite(list(figures(rows, "psnr").values())).all()
     cine = [row for row in table(tmp_path / "out" / "cine.csv") if row["method"] == "model"]
     assert [(row["subject"], row["slice"], row["frames"]) for row in cine] == [
@@ -251,7 +251,7 @@ def test_the_five_models_stand_beside_the_sixth(run_bundle: Command, cines: dict
     out = tmp_path / "out"
     run_bundle(BUNDLE, "evaluating", "train", "evaluate", "compare", output_dir=str(out), **cines)
     models = ["model", *(f"model_{number}" for number in range(1, 6))]
-    methods = ["nearest", "linear", "cubic", "spline", "zero_filled", *models]
+    methods = ["nearest", "linear", "cubic", "spline", "zero_filled", "wiener", *models]
     rows = table(out / "metrics.csv")
     assert [row["method"] for row in rows] == 2 * methods
     psnr = figures(rows, "psnr")

@@ -14,6 +14,9 @@ from monai.bundle import ConfigParser, ConfigWorkflow, ckpt_export, verify_metad
 BUNDLES = sorted(p for p in (Path(__file__).resolve().parents[2] / "bundles").iterdir() if p.is_dir())
 SCHEMA = Path(__file__).with_name("metadata_schema.json")
 
+# The configs that every bundle has.
+COMMANDS = ("train", "evaluate", "wiener", "inference", "multi_gpu_train", "multi_gpu_evaluate")
+
 # Names that a user learns once.
 COMMON_KEYS = {
     *("bundle_root", "dataset_dir", "output_dir", "scale_factor", "degradation", "device", "amp", "seed"),
@@ -46,9 +49,11 @@ def _workflow(bundle: Path, kind: str, *names: str, **override: Any) -> ConfigWo
 
 
 def test_files_of_the_model_zoo_are_there(bundle: Path) -> None:
-    wanted = ["train", "evaluate", "inference", "multi_gpu_train", "multi_gpu_evaluate", "metadata"]
+    wanted = (*COMMANDS, "metadata")
     assert not [name for name in wanted if not (bundle / "configs" / f"{name}.json").is_file()]
-    for name in ("configs/logging.conf", "docs/README.md", "docs/data_license.txt", "LICENSE", "models/model.pt"):
+    for name in ("configs/logging.conf", "docs/README.md", "docs/data_license.txt", "LICENSE"):
+        assert (bundle / name).is_file(), name
+    for name in ("models/model.pt", "models/wiener.pt"):
         assert (bundle / name).is_file(), name
 
 
@@ -91,7 +96,7 @@ def test_overlays_change_known_places_only(bundle: Path) -> None:
     base = ConfigParser(ConfigParser.load_config_files(files))
     inference = ConfigParser(_config(bundle, "inference.json"))
     overlays = sorted((bundle / "configs").glob("*.json"))
-    own = {"train.json", "evaluate.json", "inference.json", "metadata.json"}
+    own = {"train.json", "evaluate.json", "wiener.json", "inference.json", "metadata.json"}
     # Overlays for several processes add the wrapper of the network and a sampler, one for several models the models.
     new = {"parallel_network", "validate::dataloader::sampler", "published"}
     for overlay in (path for path in overlays if path.name not in own):
@@ -154,7 +159,7 @@ def test_configs_of_all_bundles_differ_only_in_what_is_theirs(bundle: Path) -> N
         *("context_slices", "blur_grid", "vgg", "vgg_layers", "vgg_weights", "zscore", "comparison", "cine_table"),
         *("m_mode", "other_blurs", "other_degradations", "noise", "loss_with_perceptual", "input", "amp", "imports"),
     }
-    for name in ("train.json", "evaluate.json", "inference.json", "multi_gpu_train.json", "multi_gpu_evaluate.json"):
+    for name in (f"{name}.json" for name in COMMANDS):
         ours, first = (_common(_config(folder, name), own) for folder in (bundle, BUNDLES[0]))
         assert ours == first, name
 

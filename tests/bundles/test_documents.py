@@ -99,7 +99,12 @@ def test_a_printed_command_runs(
         options |= {**case.short, "max_epochs": 1}
     monkeypatch.chdir(BUNDLES / bundle)
     run_bundle(bundle, run_id, *(Path(file).stem for file in files), **options)
-    made = {"training": "last.pt", "evaluating": "table.md", "inference": "scan_sr.nii.gz"}[run_id]
+    made = {
+        "training": "last.pt",
+        "fitting": "wiener.pt",
+        "evaluating": "table.md",
+        "inference": "scan_sr.nii.gz",
+    }[run_id]
     assert (Path(options["output_dir"]) / made).is_file()
 
 

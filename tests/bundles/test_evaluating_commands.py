@@ -18,7 +18,7 @@ def test_evaluating_writes_the_table_of_the_trained_weights(
     rows = table(evaluated / "metrics.csv")
     assert list(rows[0])[:9] == ["subject", "method", "psnr", "ssim", "mae", "hfen", "lpips", "consistency", "seconds"]
     assert not [column for column in rows[0] if "zscore" in column]  # these are asked for
-    assert [r["method"] for r in rows[:6]] == ["nearest", "linear", "cubic", "spline", "zero_filled", "model"]
+    assert [r["method"] for r in rows[:7]] == ["nearest", "linear", "cubic", "spline", "zero_filled", "wiener", "model"]
     assert {r["subject"] for r in rows} == {"sub-3", "sub-4"}
     summary = json.loads((evaluated / "summary.json").read_text())
     model = [float(r["psnr"]) for r in rows if r["method"] == "model"]

@@ -13,7 +13,7 @@ from monai.data import Dataset, MetaTensor
 from torch.utils.data import DataLoader
 
 from custom.arrays.intensity import foreground_mask
-from custom.degradations import UPSAMPLING_METHODS, AreaMean, SliceBySlice
+from custom.degradations import UPSAMPLING_METHODS, AreaMean, SliceBySlice, WienerUpsampler, wiener_statistics
 from custom.engines import ScanEvaluator, VolumePair
 from custom.errors import UsageError
 from custom.handlers import comparison as comparison_module
@@ -101,6 +101,19 @@ def test_the_files_are_written_and_the_means_published(tmp_path, caplog):
     assert metrics["model_seconds"] > 0
     assert "model_lpips" not in metrics
     assert (out / "table.md").read_text().split("# Results\n\n")[1].strip() in caplog.text
+
+
+def test_the_wiener_filter_has_a_row_and_a_picture(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(comparison_module, "comparison_picture", lambda path, **options: drawn.append(options))
+    hr = disc(3).movedim(-1, 0).flatten(0, 1)[:, None]
+    statistics = wiener_statistics([(HALF.in_plane(hr), hr)], (2, 2), 5)
+    label = disc(3, shape=(25, 22, 4))  # not a multiple of the scale
+    rows, _ = evaluate(tmp_path, [label], ["a"], wiener=WienerUpsampler(statistics, (2, 2)))
+    assert [row["method"] for row in rows] == [*UPSAMPLING_METHODS, "wiener", "model"]
+    assert float(rows[-2]["psnr"]) > float(rows[3]["psnr"]) + 0.2
+    assert list(drawn[0]["images"]) == ["nearest", "cubic", "wiener", "model"]
+    assert drawn[0]["images"]["wiener"].shape == (1, *label.shape)
 
 
 def test_the_foreground_is_that_of_the_item_or_found(tmp_path):
