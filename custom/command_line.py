@@ -15,16 +15,21 @@ from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser, run
 from monai.utils import ensure_tuple
 
-from custom.errors import UsageError, input_error_in
+from custom.errors import UsageError, described, input_error_in
 
 __all__ = ["check_keys", "config_as_run", "report_errors"]
 
 logger = logging.getLogger(__name__)
 
 
-def report_errors() -> None:
-    """Report errors of the user in words from here on, and end with their exit code; others keep their traceback."""
+def report_errors(debug: bool = False) -> None:
+    """Report errors in words from here on, and end with their exit code.
+
+    Args:
+        debug: print tracebacks as well, those of scans that failed while the others went on included.
+    """
     sys.excepthook = _report
+    logging.getLogger("custom").setLevel(logging.DEBUG if debug else logging.NOTSET)
 
 
 def config_as_run() -> dict[str, Any]:
@@ -97,13 +102,13 @@ def _file_list(files: Any) -> list[str]:
 
 
 def _report(kind: type[BaseException], error: BaseException, traceback: TracebackType | None) -> None:
-    """Print an error of the user in words and end with its exit code; print any other with its traceback."""
+    """Print an error in words, and end with its exit code."""
+    if logger.isEnabledFor(logging.DEBUG):
+        sys.__excepthook__(kind, error, traceback)
     cause = input_error_in(error)
-    if cause is not None:
-        print(f"error: {cause}", file=sys.stderr)
-        # Python honours a SystemExit that leaves the hook as the exit code of the process.
-        raise SystemExit(cause.exit_code)
-    if issubclass(kind, KeyboardInterrupt):
+    # Python honours a SystemExit that leaves the hook as the exit code of the process.
+    if isinstance(error, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
         raise SystemExit(130)
-    sys.__excepthook__(kind, error, traceback)
+    print(f"error: {cause or described(error)}", file=sys.stderr)
+    raise SystemExit(cause.exit_code if cause else 1)

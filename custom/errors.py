@@ -11,7 +11,23 @@ A path that does not exist is a fault of the input; a name that is not in a list
 
 from __future__ import annotations
 
-__all__ = ["InputError", "MissingFileError", "UsageError", "input_error_in"]
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = [
+    "InputError",
+    "MissingFileError",
+    "UsageError",
+    "described",
+    "input_error_in",
+    "is_fault_of_all",
+    "working_on",
+]
+
+#: Words in the errors of PyTorch, which has no class of its own for the memory of a processor.
+_NO_MEMORY = ("out of memory", "can't allocate memory")
 
 
 class InputError(ValueError):
@@ -46,9 +62,47 @@ def input_error_in(error: BaseException) -> InputError | None:
     Returns:
         The error itself or, of the errors that caused it, the first that is an `InputError`; None if there is none.
     """
+    return next((seen for seen in _with_causes(error) if isinstance(seen, InputError)), None)
+
+
+def described(error: BaseException) -> str:
+    """Say in one line what a library raised, for a person who does not know the code."""
+    first = error
+    while first.__cause__ is not None:  # MONAI raises the error of a part of a config as the cause of its own
+        first = first.__cause__
+    if isinstance(first, MemoryError) or any(words in str(first) for words in _NO_MEMORY):
+        return "not enough memory; give a smaller tile_size or batch_size, or use a machine with more"
+    line = next(iter(str(first).splitlines()), "")[:300]
+    return f"{type(first).__name__}: {line}; --debug true shows where this comes from"
+
+
+@contextmanager
+def working_on(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Let every error of the block have an `InputError` in it: its own or, if there is none, one that names the path.
+
+    Args:
+        path: of the file or folder that the block works on.
+    """
+    try:
+        yield
+    except Exception as error:
+        if input_error_in(error) is not None:
+            raise
+        raise InputError(f"{os.fspath(path)}: cannot be used ({described(error)})") from error
+
+
+def is_fault_of_all(error: BaseException) -> bool:
+    """Say whether what failed for one of many files would fail for each: a wrong command, or a disk that is full."""
+    full = (errno.ENOSPC, errno.EDQUOT)
+    return isinstance(input_error_in(error), UsageError) or any(
+        isinstance(seen, OSError) and seen.errno in full for seen in _with_causes(error)
+    )
+
+
+def _with_causes(error: BaseException) -> Iterator[BaseException]:
     seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, InputError):
-            return seen
+    known: list[BaseException] = []
+    while seen is not None and seen not in known:
+        yield seen
+        known.append(seen)
         seen = seen.__cause__ or seen.__context__
-    return None

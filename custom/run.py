@@ -31,6 +31,7 @@ class Run:
         amp: the precision; see `Precision`.
         device: where the networks run.
         distributed: join the processes that torchrun has started.
+        debug: show the traceback of each error.
 
     Attributes:
         precision: of the networks.
@@ -42,10 +43,12 @@ class Run:
         amp: bool | str = "auto",
         device: torch.device | str = "cpu",
         distributed: bool | str = False,
+        debug: bool | str = False,
     ) -> None:
         self.seed = seed
         self.device = device
         self.distributed = distributed
+        self.debug = debug
         self.precision = Precision(amp, device)
 
     @property
@@ -56,7 +59,7 @@ class Run:
     def start(self) -> None:
         """Prepare the process.
 
-        Errors of the user are reported in words from here on; a misspelt key on the command line is one. The random
+        Errors are reported in words from here on; a misspelt key on the command line is one. The random
         generators of Python, numpy and torch are set, and freed memory is kept for the next buffer. With `distributed`
         the process joins those that torchrun started (NCCL where there are GPUs, gloo elsewhere), only the first one
         logs, and all take its precision: replicas of different precision would not train one network.
@@ -65,7 +68,7 @@ class Run:
             UsageError: for a misspelt key, a device that is not there, an unknown `amp`; for `distributed` without
                 torchrun.
         """
-        report_errors()
+        report_errors(switch("debug", self.debug))
         check_keys()
         keep_freed_memory()
         if switch("distributed", self.distributed) and not dist.is_initialized():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import itertools
 import os
@@ -71,7 +72,8 @@ def check_free(path: Path, overwrite: bool) -> None:
     Raises:
         InputError: if the path exists and `overwrite` is false.
     """
-    if path.exists() and not overwrite:
+    # Unlike Path.exists, this takes a name that is too long; it is refused when it is written.
+    if os.path.exists(path) and not overwrite:  # noqa: PTH110
         raise InputError(f"{path}: is there already; give another --output_dir, or --overwrite true")
 
 
@@ -186,8 +188,11 @@ def _written(target: Path) -> Iterator[None]:
             with contextlib.suppress(OSError):  # another process may have put a file into it
                 folder.rmdir()
         if isinstance(err, OSError):
-            raise InputError(
-                f"{target}: cannot be written ({err.strerror or err}); check the folder, who may write to it, and the "
-                "free space on the disk, or give another --output_dir"
-            ) from err
+            reason = err.strerror or next(iter(str(err).splitlines()), "")  # pydicom adds a traceback to its words
+            advice = (
+                "check the folder, who may write to it, and the free space on the disk, or give another --output_dir"
+            )
+            if err.errno == errno.ENAMETOOLONG:
+                advice = "give the source, or the folder, a shorter name"
+            raise InputError(f"{target}: cannot be written ({reason}); {advice}") from err
         raise

@@ -62,11 +62,11 @@ def test_outside_of_a_command_there_is_no_config(monkeypatch: pytest.MonkeyPatch
     assert command_line.config_as_run() == {}
 
 
-def _end(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+def _end(error: BaseException, monkeypatch: pytest.MonkeyPatch, debug: bool = False) -> None:
     """End as a command does in which an error is raised and none catches it."""
     monkeypatch.setattr(sys, "argv", ["pytest"])
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
-    command_line.report_errors()
+    command_line.report_errors(debug)
     sys.excepthook(type(error), error, error.__traceback__)
 
 
@@ -90,6 +90,14 @@ def test_errors_of_the_user_are_words_and_exit_codes(
     assert capsys.readouterr().err == said
 
 
-def test_other_errors_keep_their_traceback(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    _end(ZeroDivisionError("division by zero"), monkeypatch)
-    assert "ZeroDivisionError: division by zero" in capsys.readouterr().err
+@pytest.mark.parametrize("debug", [False, True])
+def test_other_errors_are_one_line_and_their_traceback_is_for_debugging(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], debug: bool
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        _end(ZeroDivisionError("division by zero"), monkeypatch, debug)
+    command_line.report_errors()  # the level of the log is as it was
+    said = capsys.readouterr().err
+    assert ended.value.code == 1
+    assert said.splitlines()[-1].startswith("error: ZeroDivisionError: division by zero; --debug true shows")
+    assert len(said.splitlines()) == (2 if debug else 1)

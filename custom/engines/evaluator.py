@@ -13,7 +13,8 @@ from monai.engines import SupervisedEvaluator
 from monai.engines.utils import IterationEvents
 from torch import Tensor
 
-from custom.errors import InputError, UsageError, input_error_in
+from custom.errors import InputError, input_error_in, is_fault_of_all, working_on
+from custom.transforms.meta import name_of
 
 __all__ = ["ScanEvaluator"]
 
@@ -34,7 +35,7 @@ class ScanEvaluator(SupervisedEvaluator):
     run fails with the list of them. A scan that could not be read comes from the loader as {"error": message}.
 
     Args:
-        skip_failures: go on after an `InputError` that is no `UsageError`.
+        skip_failures: go on after the failure of a scan, unless all others would fail as well.
         **kwargs: those of MONAI's `SupervisedEvaluator`, without `decollate`.
     """
 
@@ -52,14 +53,15 @@ class ScanEvaluator(SupervisedEvaluator):
         try:
             if "error" in batchdata:
                 raise InputError(batchdata["error"])
-            return self._apply(engine, batchdata)
+            with working_on(name_of(batchdata["image"])):
+                return self._apply(engine, batchdata)
         except Exception as error:
-            cause = input_error_in(error)
-            # A command that was given wrongly would fail at every scan.
-            if cause is None or isinstance(cause, UsageError):
+            if is_fault_of_all(error):
                 raise
-            logger.error("%s", cause)
-            self.failures.append(str(cause))
+            failure = input_error_in(error)
+            logger.error("%s", failure)
+            logger.debug("raised for this scan:", exc_info=True)
+            self.failures.append(str(failure))
             return None
 
     def _apply(self, engine: Any, item: Mapping[str, Any]) -> list[dict[str, Any]]:

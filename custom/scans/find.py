@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from custom.errors import InputError, MissingFileError
+from custom.errors import InputError, MissingFileError, input_error_in, working_on
 from custom.scans.dicom.headers import is_dicom
 from custom.scans.dicom.search import DicomSearch
 from custom.scans.dicom.stack_files import StackFiles, file_stem, is_named_dicom
@@ -92,13 +92,14 @@ def list_scans(
     stacks: dict[Path, StackFiles] = {}  # of folders: `series` chooses among them
     named: set[Path] = set()
     for entry in given:
-        place = Path(entry)
-        if place.is_dir():
-            scans, of_folder = _find_below(place, search, output_dir)
-            stacks |= of_folder
-        else:
-            scans = [_find_file(place, search)]
-            named.add(scans[0].path)
+        with working_on(entry):  # a name may be one that no file can have
+            place = Path(entry)
+            if place.is_dir():
+                scans, of_folder = _find_below(place, search, output_dir)
+                stacks |= of_folder
+            else:
+                scans = [_find_file(place, search)]
+                named.add(scans[0].path)
         found |= {scan.path: scan for scan in scans}
     if series is not None:
         wanted = named | _chosen(stacks, str(series))
@@ -173,9 +174,11 @@ def _series_reference(files: StackFiles) -> ScanReference:
     """Put a DICOM series in order; one that has none is called by its first file by name."""
     folder = files.path.parent if files.files[0].multiframe else files.folder.parent
     try:
-        stack = files.arranged()
-    except InputError as err:
-        return ScanReference(files.above or files.path, "dicom", files.name, folder, problem=str(err))
+        with working_on(files.path):
+            stack = files.arranged()
+    except Exception as err:
+        problem = str(input_error_in(err))
+        return ScanReference(files.above or files.path, "dicom", files.name, folder, problem=problem)
     return ScanReference(files.above or stack.files[0], "dicom", files.name, folder, stack)
 
 

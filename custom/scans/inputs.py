@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 from torch.utils.data import Dataset
 
-from custom.errors import input_error_in
+from custom.errors import input_error_in, is_fault_of_all, working_on
+from custom.scans.reference import ScanReference
 
 __all__ = ["ScanDataset"]
+
+logger = logging.getLogger(__name__)
 
 
 class ScanDataset(Dataset[Mapping[Hashable, Any]]):
     """Scans, read one by one; the item of a scan that cannot be read is {"error": message}, and the others go on.
 
+    Whatever is raised for one scan is the failure of this scan, unless it would fail for all of them.
+
     Args:
-        data: items for the transform.
+        data: items for the transform: {"image": a scan, ...}.
         transform: loads an item.
     """
 
     def __init__(
-        self, data: Sequence[Mapping[str, Any]], transform: Callable[[Mapping[str, Any]], Mapping[Hashable, Any]]
+        self,
+        data: Sequence[Mapping[str, ScanReference]],
+        transform: Callable[[Mapping[str, Any]], Mapping[Hashable, Any]],
     ) -> None:
         self.data = data
         self.transform = transform
@@ -32,9 +40,11 @@ class ScanDataset(Dataset[Mapping[Hashable, Any]]):
     def __getitem__(self, index: int) -> Mapping[Hashable, Any]:
         """Load one scan."""
         try:
-            return self.transform(dict(self.data[index]))
+            with working_on(self.data[index]["image"].path):
+                return self.transform(dict(self.data[index]))
         except Exception as error:
-            cause = input_error_in(error)
-            if cause is None:
+            if is_fault_of_all(error):
                 raise
-            return {"error": str(cause)}
+            failure = input_error_in(error)
+            logger.debug("raised for this scan:", exc_info=True)
+            return {"error": str(failure)}

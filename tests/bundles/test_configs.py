@@ -19,7 +19,7 @@ COMMANDS = ("train", "evaluate", "wiener", "inference", "multi_gpu_train", "mult
 
 # Names that a user learns once.
 COMMON_KEYS = {
-    *("bundle_root", "dataset_dir", "output_dir", "scale_factor", "degradation", "device", "amp", "seed"),
+    *("bundle_root", "dataset_dir", "output_dir", "scale_factor", "degradation", "device", "amp", "seed", "debug"),
     *("checkpoint", "network_def", "inferer"),
 }
 TRAINING_KEYS = COMMON_KEYS | {

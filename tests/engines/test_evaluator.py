@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from custom.degradations import AreaMean, SliceBySlice
 from custom.engines import ScanEvaluator, VolumePair
-from custom.errors import InputError
+from custom.errors import InputError, UsageError, input_error_in
 from custom.inferers import Frames, VolumeSlices
 
 IN_PLANE = SliceBySlice(AreaMean(4, spatial_dims=2))
@@ -78,8 +79,29 @@ def test_failures_are_collected_and_the_others_go_on() -> None:
     assert done == [1, 3]
 
 
-def test_errors_of_the_program_are_not_taken_for_bad_input() -> None:
-    evaluator = _evaluator([{"image": torch.zeros(1, 2, 2, 1)}], skip_failures=True)
+def test_whatever_is_raised_for_a_scan_is_its_failure() -> None:
+    scan = MetaTensor(torch.zeros(1, 2, 2, 1), meta={"filename_or_obj": "one.nii"})
+    evaluator = _evaluator([{"image": scan}, {"error": "two.nii: truncated"}], skip_failures=True)
     evaluator.network = nn.Conv2d(3, 1, 1)
-    with pytest.raises(RuntimeError, match="channels"):
+    with pytest.raises(
+        InputError, match=r"2 of 2 inputs failed.*\n  one.nii: cannot be used \(RuntimeError: .*channels"
+    ):
         evaluator.run()
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [(UsageError("output_dtype is 'x'"), UsageError), (OSError(errno.ENOSPC, "No space left"), InputError)],
+)
+def test_what_would_fail_for_every_scan_ends_the_command(error: Exception, raised: type[Exception]) -> None:
+    def write(_: Tensor) -> Tensor:
+        raise error
+
+    scans = [{"image": torch.rand(1, 2, 2, 1)} for _ in range(2)]
+    evaluator = _evaluator(scans, skip_failures=True, postprocessing=Lambdad("pred", write))
+    with pytest.raises(Exception) as caught:  # noqa: PT011
+        evaluator.run()
+    found = input_error_in(caught.value)
+    assert type(found) is raised
+    assert evaluator.state.iteration == 1
+    assert evaluator.failures == []

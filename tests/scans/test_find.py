@@ -215,6 +215,23 @@ def test_broken_series_does_not_hide_the_others(two_series: Path) -> None:
     assert "1 of 4 slices are missing" in failed[0]
 
 
+def test_whatever_putting_a_series_in_order_raises_is_its_problem(
+    two_series: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("custom.scans.dicom.stack_files.arrange", lambda files, numbers: [][0])
+    scans = list_scans(two_series)
+    assert len(scans) == 3
+    for scan in scans:
+        with pytest.raises(InputError, match=rf"{scan.path}: cannot be used \(IndexError: list index out of range"):
+            read_scan(scan)
+
+
+@pytest.mark.parametrize("name", ["n" * 300 + ".nii", "a\0b.nii"])
+def test_a_name_that_no_file_can_have_is_told(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match="cannot be used|no such file"):
+        list_scans(tmp_path / name)
+
+
 def test_nifti_named_dcm(tmp_path: Path) -> None:
     nib.save(nib.Nifti1Image(np.arange(24.0).reshape(2, 3, 4), np.eye(4)), tmp_path / "a.nii")
     (tmp_path / "a.nii").rename(tmp_path / "a.dcm")
