@@ -76,8 +76,9 @@ class RandomFamily(nn.Module):
     For each image of a batch: the anatomy is made smaller by a random factor, its contrast is changed by a random curve
     and its brightness by a smooth field; then a degradation is drawn and applied. Where it is of the magnitude kind,
     `y = |A(x exp(i phi)) + n|` with a smooth random phase and complex Gaussian noise n, which makes the noise Rician;
-    else `y = A x + n`. The noise has gone through the same window, zero filling and sharpening as the image. At last an
-    offset of a few per cent is added to both images, as resampling with splines and DICOM's padding leave it.
+    else `y = A x + n`. The noise has gone through the same window, zero filling and sharpening as the image. Some
+    images are rounded, as files of integers are. At last an offset of a few per cent is added to both images, as
+    resampling with splines and DICOM's padding leave it.
 
     The degradations are drawn when the family is made (`pool` of them, by the shares of the members) and their matrices
     kept; which one an image gets, and all other parameters, are drawn for each image by
@@ -89,6 +90,9 @@ class RandomFamily(nn.Module):
         patch_size: per spatial axis, of the high-resolution patches that come out, in voxels.
         noise: range of the standard deviation of the noise, in units of the image (about 0..1). Scans have 0.5 to 5 %.
         noise_free: part of the images without noise.
+        rounding: range of the step to which the low-resolution image is rounded, in units of the image; pictures of 8
+            bits have 1/255.
+        rounded: part of the images that are rounded.
         sharpening: range of the amount of unsharp masking (see `Sharpened`).
         sharpened: part of the pool that is sharpened, as vendors' image filters do.
         phase: largest coefficient (radians over half of the patch) of the linear and quadratic smooth phase.
@@ -100,6 +104,7 @@ class RandomFamily(nn.Module):
         offset: range of what is added to both images.
         margin: low-resolution voxels around the patch that members may read: longer tails are cut there.
         pool: how many degradations are drawn.
+        seed: of the pool, so that a continued training has the same one.
 
     Attributes:
         grid: of all members.
@@ -118,6 +123,8 @@ class RandomFamily(nn.Module):
         patch_size: Sequence[int],
         noise: float | Sequence[float] = (0.0, 0.05),
         noise_free: float = 0.3,
+        rounding: float | Sequence[float] = 0.004,
+        rounded: float = 0.0,
         sharpening: float | Sequence[float] = (0.2, 1.0),
         sharpened: float = 0.15,
         phase: float = 1.0,
@@ -129,12 +136,15 @@ class RandomFamily(nn.Module):
         offset: float | Sequence[float] = 0.0,
         margin: int = 8,
         pool: int = 512,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         if not members:
             raise UsageError("members of the family: there are none; name at least one")
         self.noise = checked_range("noise", noise, 0.0, 1.0)
         self.noise_free = checked_range("noise_free", noise_free, 0.0, 1.0)[0]
+        self.rounding = checked_range("rounding", rounding, 0.0)
+        self.rounded = checked_range("rounded", rounded, 0.0, 1.0)[0]
         self.phase = checked_range("phase", phase, 0.0)[0]
         self.shrink = checked_range("shrink", shrink, 1.0)
         self.shrunk = checked_range("shrunk", shrunk, 0.0, 1.0)[0]
@@ -163,15 +173,17 @@ class RandomFamily(nn.Module):
         self.degradations: list[SeparableDegradation] = []
         magnitude: list[float] = []
         total = sum(member.share for member in members.values())
-        for name, member in members.items():
-            for _ in range(max(1, round(pool * member.share / total))):
-                drawn = member.draw()
-                if drawn.grid != degradation.grid:
-                    raise UsageError(f"member {name!r} of the family: {drawn} has another grid than {degradation}")
-                if float(torch.rand(())) < sharpened:
-                    drawn = Sharpened(drawn, float(uniform(*amounts, 1)))
-                self.degradations.append(drawn)
-                magnitude.append(member.magnitude)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            for name, member in members.items():
+                for _ in range(max(1, round(pool * member.share / total))):
+                    drawn = member.draw()
+                    if drawn.grid != degradation.grid:
+                        raise UsageError(f"member {name!r} of the family: {drawn} has another grid than {degradation}")
+                    if float(torch.rand(())) < sharpened:
+                        drawn = Sharpened(drawn, float(uniform(*amounts, 1)))
+                    self.degradations.append(drawn)
+                    magnitude.append(member.magnitude)
         self._magnitude = torch.tensor(magnitude)  # stays on the CPU, where all is drawn
         sizes = [p + 2 * m for p, m in zip(self.patch_size, self.margin, strict=True)]
         for axis, size in enumerate(sizes):
@@ -208,6 +220,10 @@ class RandomFamily(nn.Module):
         white = torch.complex(torch.randn(lr.shape), torch.randn(lr.shape)) * deviation.reshape(shape)
         noise = apply_along_axes(white.to(hr.device), [m.to(torch.complex64) for m in self._of("noise", chosen)])
         lr = torch.where(is_magnitude.reshape(shape).to(hr.device), (lr + noise).abs(), (lr + noise).real)
+        if self.rounded:
+            step = uniform(*self.rounding, count).clamp(min=1e-6).reshape(shape).to(lr)
+            is_rounded = (torch.rand(count) < self.rounded).reshape(shape).to(hr.device)
+            lr = torch.where(is_rounded, torch.round(lr / step) * step, lr)
         offset = uniform(*self.offset, count).reshape(shape).to(hr)
         cut_hr = [slice(margin, n - margin) for margin, n in zip(self.margin, sizes, strict=True)]
         cut_lr = [slice(c.start // s, c.stop // s) for c, s in zip(cut_hr, self.scale_factor, strict=True)]

@@ -18,9 +18,10 @@ __all__ = ["Tiles"]
 class Tiles(Inferer):
     """Apply a network tile by tile, with a halo that is cropped and not blended.
 
-    The result is that of the network on the whole image if the halo is at least the network's receptive radius and no
-    layer uses statistics of the whole image. Tiles that touch the border of the image end there, so that the network's
-    own padding acts where it does on the whole image.
+    The result is that of the network on the whole image if the halo is at least the network's receptive radius. What
+    a network wants to know of the whole image (`describe`, see `custom.networks.ImageGates`) is found once and given
+    to it with each tile. Tiles that touch the border of the image end there, so that the network's own padding acts
+    where it does on the whole image.
 
     Args:
         tile_size: the edge of a tile in input voxels without its halo, one number or one for each axis; None for one
@@ -60,6 +61,10 @@ class Tiles(Inferer):
         tile = _per_axis("tile_size", self.tile_size, len(shape))
         halo = _per_axis("halo", self.halo, len(shape))
         scale = _per_axis("scale_factor", self.scale_factor, len(shape))
+        describe: Callable[[Tensor], Tensor | None] | None = getattr(network, "describe", None)
+        description = describe(inputs) if describe else None
+        if description is not None:
+            kwargs = {**kwargs, "description": description}
         result: Tensor | None = None
         for corner in itertools.product(*(range(0, n, t) for n, t in zip(shape, tile, strict=True))):
             stop = [min(c + t, n) for c, t, n in zip(corner, tile, shape, strict=True)]

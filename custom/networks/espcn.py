@@ -7,6 +7,8 @@ from torch import Tensor, nn
 
 from custom.errors import UsageError
 from custom.networks.architecture import store_architecture
+from custom.networks.gates import ImageGates
+from custom.networks.zero_sum import ZeroSumConv2d
 
 __all__ = ["ESPCN"]
 
@@ -28,9 +30,13 @@ class ESPCN(nn.Module):
             "relu" is the published form.
         skip: a module that enlarges `(B, 1, H, W)` by classical interpolation; the network then learns what is
             missing. None is the published form.
+        equivariant: no biases, and a first layer whose kernels sum to 0, so that f(a x + b) = a f(x) + b for a > 0
+            (see `ZeroSumConv2d`). It needs a skip. False is the published form.
+        gated: each hidden channel is multiplied by a factor that statistics of the whole image give (see
+            `ImageGates`). False is the published form.
 
     Raises:
-        UsageError: for an unknown activation or an even number of input channels.
+        UsageError: for an unknown activation, an even number of input channels, or `equivariant` without a skip.
 
     Source: Shi et al. 2016, "Real-Time Single Image and Video Super-Resolution Using an Efficient Sub-Pixel
     Convolutional Neural Network", with the kernel sizes 5, 3, 3, 3 and the orthogonal initialisation of project
@@ -44,6 +50,8 @@ class ESPCN(nn.Module):
         activation: str = "leaky_relu",
         last_activation: str | None = None,
         skip: nn.Module | None = None,
+        equivariant: bool = False,
+        gated: bool = False,
     ) -> None:
         super().__init__()
         for name in (activation, last_activation):
@@ -53,38 +61,61 @@ class ESPCN(nn.Module):
             raise UsageError(
                 f"in_channels is {in_channels}; neighbouring slices need an odd number, the middle is enlarged"
             )
+        if equivariant and skip is None:
+            raise UsageError("equivariant is true and skip is null; the skip is what keeps the mean of the image")
         self.middle = in_channels // 2
         store_architecture(
             self,
             f"ESPCN x{scale_factor}, {in_channels} input channels, {activation}, {last_activation or 'linear'} end, "
-            f"{'residual of a skip' if skip else 'no skip'}",
+            f"{'residual of a skip' if skip else 'no skip'}"
+            + (", equivariant" if equivariant else "")
+            + (", gated" if gated else ""),
         )
-        last = nn.Conv2d(32, scale_factor**2, 3, padding=1)
+        bias = not equivariant
+        last = nn.Conv2d(32, scale_factor**2, 3, padding=1, bias=bias)
         self.body = nn.Sequential(
-            nn.Conv2d(in_channels, 64, 5, padding=2),
+            ZeroSumConv2d(in_channels, 64, 5) if equivariant else nn.Conv2d(in_channels, 64, 5, padding=2),
             _ACTIVATIONS[activation](),
-            nn.Conv2d(64, 64, 3, padding=1),
+            nn.Conv2d(64, 64, 3, padding=1, bias=bias),
             _ACTIVATIONS[activation](),
-            nn.Conv2d(64, 32, 3, padding=1),
+            nn.Conv2d(64, 32, 3, padding=1, bias=bias),
             _ACTIVATIONS[activation](),
             last,
             _ACTIVATIONS[last_activation]() if last_activation else nn.Identity(),
             nn.PixelShuffle(scale_factor),
         )
         self.body.apply(_initialise)
+        self.gates = ImageGates(64, [64, 64, 32]) if gated else None
         if skip is not None:
             # Training starts near the interpolation: a full-size random residual kills ReLUs in the first steps.
             with torch.no_grad():
                 last.weight.mul_(0.1)
         self.skip = skip
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Enlarge `(B, in_channels, H, W)` to `(B, 1, s*H, s*W)`."""
-        enlarged = self.body(image)
+    def forward(self, image: Tensor, description: Tensor | None = None) -> Tensor:
+        """Enlarge `(B, in_channels, H, W)` to `(B, 1, s*H, s*W)`.
+
+        Args:
+            image: the low-resolution image, or a tile of it.
+            description: of the whole image, where `image` is a tile and the network is gated.
+        """
+        if self.gates is None:
+            enlarged = self.body(image)
+        else:
+            features = self.body[0](image)
+            factors = self.gates(self.gates.describe(features) if description is None else description)
+            features = self.body[1](features) * factors[0]
+            features = self.body[3](self.body[2](features)) * factors[1]
+            features = self.body[5](self.body[4](features)) * factors[2]
+            enlarged = self.body[8](self.body[7](self.body[6](features)))
         if self.skip is not None:
             # Under autocast the residual comes in half precision; the sum is taken in the precision of the image.
             enlarged = enlarged.to(image.dtype) + self.skip(image[:, self.middle : self.middle + 1])
         return enlarged
+
+    def describe(self, image: Tensor) -> Tensor | None:
+        """Describe a whole image `(B, in_channels, H, W)` for its tiles; None where the network is not gated."""
+        return None if self.gates is None else self.gates.describe(self.body[0](image))
 
 
 def _initialise(layer: nn.Module) -> None:

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from custom.errors import UsageError
 from custom.networks.architecture import store_architecture
+from custom.networks.gates import ImageGates
+from custom.networks.zero_sum import ZeroSumConv2d
 
 __all__ = ["SRResNet"]
 
@@ -47,6 +49,10 @@ class SRResNet(nn.Module):
         prelu_start: first slope of the PReLUs, one a channel; 0 is a ReLU.
         skip: a module that enlarges by classical interpolation; the network then learns what is missing. Of more
             input than output channels, the middle ones are enlarged.
+        equivariant: no biases, and a first layer whose kernels sum to 0, so that f(a x + b) = a f(x) + b for a > 0
+            (see `ZeroSumConv2d`); in 2D, with a skip and the direct enlargement, without batch norm.
+        gated: each channel within the residual blocks, and of the first layer, is multiplied by a factor that
+            statistics of the whole image give (see `ImageGates`); in 2D, without batch norm.
 
     Attributes:
         receptive_radius: low-resolution pixels to each side that an output pixel depends on, skip excepted; 40 by
@@ -76,6 +82,8 @@ class SRResNet(nn.Module):
         icnr: bool = False,
         prelu_start: float = 0.0,
         skip: nn.Module | None = None,
+        equivariant: bool = False,
+        gated: bool = False,
     ) -> None:
         super().__init__()
         for name, value in {"upsampling": upsampling, "order": order}.items():
@@ -98,6 +106,12 @@ class SRResNet(nn.Module):
             raise UsageError(
                 f"in_channels is {in_channels} and out_channels {out_channels}; a skip needs a middle to be enlarged"
             )
+        if equivariant and (spatial_dims != 2 or skip is None or batch_norm or upsampling != "direct"):
+            raise UsageError(
+                "equivariant is true; it needs spatial_dims 2, a skip, upsampling 'direct' and batch_norm false"
+            )
+        if gated and (spatial_dims != 2 or batch_norm):
+            raise UsageError("gated is true; it needs spatial_dims 2 and batch_norm false")
         self.out_channels = out_channels
         self.middle = (in_channels - out_channels) // 2
         direct = upsampling == "direct"
@@ -108,10 +122,16 @@ class SRResNet(nn.Module):
             self,
             f"SRResNet {spatial_dims}D x{scale_factor}, {in_channels} to {out_channels} channels, "
             f"{upsampling} {order}, {'batch norm' if batch_norm else 'no norm'}, global skip before_activation, "
-            f"residuals times {float(residual_scaling)}, {'residual of a skip' if skip is not None else 'no skip'}",
+            f"residuals times {float(residual_scaling)}, {'residual of a skip' if skip is not None else 'no skip'}"
+            + (", equivariant" if equivariant else "")
+            + (", gated" if gated else ""),
         )
 
-        self.first = _convolution(spatial_dims, in_channels, features, 9)
+        if equivariant:
+            self.first: nn.Module = ZeroSumConv2d(in_channels, features, 9)
+            nn.init.xavier_uniform_(self.first.weight)
+        else:
+            self.first = _convolution(spatial_dims, in_channels, features, 9)
         self.activation = nn.PReLU(features, prelu_start)
         body: list[nn.Module] = []
         for _ in range(blocks):
@@ -137,16 +157,39 @@ class SRResNet(nn.Module):
             with torch.no_grad():
                 last.weight.mul_(0.1)
         self.skip = skip
+        self.gates = ImageGates(features, [features] * (blocks + 1)) if gated else None
+        if equivariant:
+            for layer in self.modules():
+                if isinstance(layer, nn.Conv2d):
+                    layer.register_parameter("bias", None)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Enlarge `(B, in_channels, *spatial)` to `(B, out_channels, *(s * spatial))`."""
+    def forward(self, image: Tensor, description: Tensor | None = None) -> Tensor:
+        """Enlarge `(B, in_channels, *spatial)` to `(B, out_channels, *(s * spatial))`.
+
+        Args:
+            image: the low-resolution image, or a tile of it.
+            description: of the whole image, where `image` is a tile and the network is gated.
+        """
         first = self.first(image)
-        enlarged = self.tail(self.body(self.activation(first)) + first)
+        features = self.activation(first)
+        if self.gates is None:
+            features = self.body(features)
+        else:
+            factors = self.gates(self.gates.describe(first) if description is None else description)
+            features = features * factors[0]
+            for number, layer in enumerate(self.body):
+                # A residual block, in words that torch.jit.script reads.
+                features = layer(features, factors[number + 1]) if hasattr(layer, "branch") else layer(features)
+        enlarged = self.tail(features + first)
         if self.skip is not None:
             # Under autocast the residual comes in half precision; the sum is taken in the precision of the image.
             middle = image[:, self.middle : self.middle + self.out_channels]
             enlarged = enlarged.to(image.dtype) + self.skip(middle)
         return enlarged
+
+    def describe(self, image: Tensor) -> Tensor | None:
+        """Describe a whole image `(B, in_channels, *spatial)` for its tiles; None where the network is not gated."""
+        return None if self.gates is None else self.gates.describe(self.first(image))
 
 
 class _ResidualBlock(nn.Module):
@@ -155,14 +198,21 @@ class _ResidualBlock(nn.Module):
     def __init__(self, spatial_dims: int, features: int, batch_norm: bool, scaling: float, prelu_start: float) -> None:
         super().__init__()
         self.scaling = float(scaling)
+        self.activation = 2 if batch_norm else 1  # its number among the layers
         self.branch = nn.Sequential(
             *_normalised(spatial_dims, features, batch_norm),
             nn.PReLU(features, prelu_start),
             *_normalised(spatial_dims, features, batch_norm),
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.add(x, self.branch(x), alpha=self.scaling)
+    def forward(self, x: Tensor, factor: Tensor | None = None) -> Tensor:
+        """Add the branch, whose hidden channels are multiplied by `factor` `(B, features, 1, 1)`."""
+        added = x
+        for number, layer in enumerate(self.branch):
+            added = layer(added)
+            if factor is not None and number == self.activation:
+                added = added * factor
+        return torch.add(x, added, alpha=self.scaling)
 
 
 def _convolution(spatial_dims: int, channels: int, features: int, kernel: int) -> nn.Conv2d | nn.Conv3d:

@@ -110,6 +110,20 @@ def test_an_offset_moves_both_images_alike() -> None:
     assert float(hr.min()) < 0 < float(hr.max())
 
 
+def test_rounding_leaves_whole_steps_in_a_part_of_the_images() -> None:
+    torch.manual_seed(0)
+    pairs = family(area(), rounding=[0.25, 0.25], rounded=0.5)
+    size = 32 + 2 * pairs.border[0]
+    hr = torch.rand(200, 1, size, size)
+    lr, _ = pairs(hr)
+    exact = AreaMean(4, 2)(hr[..., pairs.border[0] : -pairs.border[0], pairs.border[0] : -pairs.border[0]])
+    steps = (4 * lr).round() / 4
+    is_rounded = (lr == steps).flatten(1).all(1)
+    assert 70 < int(is_rounded.sum()) < 130  # binomial: 100, standard deviation 7
+    torch.testing.assert_close(lr[~is_rounded], exact[~is_rounded])
+    assert (lr - exact).abs().max() <= 0.1251
+
+
 def test_smaller_anatomy_has_the_same_pairs() -> None:
     torch.manual_seed(0)
     pairs = family(area(), shrink=2.0, shrunk=1.0)
@@ -131,6 +145,18 @@ def test_the_generator_of_torch_decides() -> None:
         results.append(pairs(image(4, 1, size, size))[0])
     torch.testing.assert_close(results[0], results[1], rtol=0, atol=0)
     assert not torch.equal(results[0], results[2])
+
+
+def test_the_pool_is_that_of_the_seed_and_costs_no_random_number() -> None:
+    torch.manual_seed(3)
+    state = torch.get_rng_state()
+    first = family(area(share=1), Member(partial(GaussianProfile, 4, 2), sigma=[0.2, 0.6]), seed=1)
+    assert torch.equal(state, torch.get_rng_state())
+    torch.manual_seed(4)
+    again = family(area(share=1), Member(partial(GaussianProfile, 4, 2), sigma=[0.2, 0.6]), seed=1)
+    other = family(area(share=1), Member(partial(GaussianProfile, 4, 2), sigma=[0.2, 0.6]), seed=2)
+    assert torch.equal(first.get_buffer("image_0"), again.get_buffer("image_0"))
+    assert not torch.equal(first.get_buffer("image_0"), other.get_buffer("image_0"))
 
 
 def test_three_axes() -> None:
