@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from custom.degradations import UPSAMPLING_METHODS, Degradation
+from custom.degradations import Degradation, WienerUpsampler
+from custom.evaluation.classical import Interpolation, classical_methods
 from custom.evaluation.summary import Row
 from custom.metrics import LPIPS, checkerboard, consistency, image_metrics, zscore_metrics
 
@@ -51,6 +52,7 @@ def compare(
     predictions: Mapping[str, Prediction],
     degradation: Degradation,
     *,
+    wiener: WienerUpsampler | None = None,
     mask: Tensor | None = None,
     crop_border: int | Sequence[int] = 0,
     lpips: LPIPS | None = None,
@@ -69,6 +71,7 @@ def compare(
         hr: (1, frames, *spatial), the truth, data range 1.
         predictions: by name; larger ones are cut to the size of `hr`.
         degradation: what made `lr` of `hr`; a 2D one within `SliceBySlice`.
+        wiener: the Wiener filter of the degradation; None leaves its row out.
         mask: the foreground, of each frame or one for all; without it the `_foreground` figures are NaN.
         crop_border: HR voxels to leave out at each side, the same for all methods; where the degradation acts
             slice by slice, at each side of the slices.
@@ -78,19 +81,19 @@ def compare(
             `custom.metrics.checkerboard`.
 
     Returns:
-        A row for each of `UPSAMPLING_METHODS`, and for each prediction.
+        A row for each of `classical_methods`, and for each prediction.
     """
     label = degradation.independent_images(hr)
     foreground = None if mask is None else degradation.independent_images(mask)
     rows: list[Row] = []
     images: dict[str, Tensor] = {}
-    for method in (*UPSAMPLING_METHODS, *predictions):
-        if method in predictions:
-            given = predictions[method]
-            image, seconds = given.image[tuple(slice(n) for n in hr.shape)].float(), given.seconds
+    methods: dict[str, Interpolation | Prediction] = {**classical_methods(degradation, wiener), **predictions}
+    for method, result in methods.items():
+        if isinstance(result, Prediction):
+            image, seconds = result.image[tuple(slice(n) for n in hr.shape)].float(), result.seconds
         else:
             start = device_clock(lr)
-            image = degradation.upsample(lr, method, size=hr.shape[2:])
+            image = result(lr, hr.shape[2:])
             seconds = device_clock(lr) - start
         pred = degradation.independent_images(image)
         figures = image_metrics(

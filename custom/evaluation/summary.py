@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from custom.errors import InputError
+from custom.evaluation.classical import BestClassical
 from custom.evaluation.tables import csv_text, interval_text, json_text
 from custom.metrics import Interval, mean_interval, paired_difference
 from custom.storage import replace_file
@@ -49,6 +51,7 @@ COLUMNS = ("subject", "method", *METRIC_COLUMNS)
 REFERENCE = "cubic"
 
 _DIFFERENCE = "difference_from_"
+_BEST = "best_classical"
 
 #: {"methods": {method: {metric: Interval}}, "difference_from_cubic": ..., "subjects": [...]}
 Summary = dict[str, Any]
@@ -101,16 +104,20 @@ def merge_rows(rows: Iterable[Row]) -> list[Row]:
     return sorted(merged, key=lambda row: row["subject"])
 
 
-def summarise(rows: Sequence[Row], references: Sequence[str] = (REFERENCE,)) -> Summary:
+def summarise(
+    rows: Sequence[Row], references: Sequence[str] = (REFERENCE,), best: BestClassical | None = None
+) -> Summary:
     """Return means over subjects, and paired differences from reference methods, each with its 95 % interval.
 
     Args:
         rows: one for each subject and method, as `merge_rows` returns them.
         references: the methods from which differences are given.
+        best: the best classical method, a further reference; None where it is not known.
 
     Returns:
         "methods": {method: {figure: Interval}}. For each reference "difference_from_<method>", of the same form; it is
-        empty if the reference has no rows. "subjects": their names.
+        empty if the reference has no rows. If `best` is known, "difference_from_best_classical", and "best_classical"
+        with the fields of it. "subjects": their names.
 
     Raises:
         InputError: if there are no rows.
@@ -126,16 +133,20 @@ def summarise(rows: Sequence[Row], references: Sequence[str] = (REFERENCE,)) -> 
     def column(method: str, metric: str) -> list[float]:
         return [values[method].get(subject, {}).get(metric, math.nan) for subject in subjects]
 
+    origins = {reference: reference for reference in references}
+    if best is not None:
+        origins[_BEST] = best.method
     return {
         "methods": {m: {k: mean_interval(column(m, k)) for k in metrics} for m in values},
         **{
-            _DIFFERENCE + reference: {
+            _DIFFERENCE + name: {
                 m: {k: paired_difference(column(m, k), column(reference, k)) for k in metrics}
                 for m in values
                 if m != reference and reference in values
             }
-            for reference in references
+            for name, reference in origins.items()
         },
+        **({} if best is None else {_BEST: asdict(best)}),
         "subjects": subjects,
     }
 
@@ -146,7 +157,7 @@ def table_markdown(summary: Summary) -> str:
     several = f"{count} subjects: mean [95 % bootstrap interval over subjects]."
     parts = [several if count > 1 else "1 subject, so there is no interval."]
     differences = [group for group in summary if group.startswith(_DIFFERENCE)]
-    titles = {g: f"Difference from {g.removeprefix(_DIFFERENCE)}, paired by subject" for g in differences}
+    titles = {g: f"Difference from {_reference(g, summary)}, paired by subject" for g in differences}
     for group, title in {"methods": "", **titles}.items():
         for suffix, region in (("", "whole image"), ("_foreground", "foreground")):
             found = summary[group]
@@ -176,6 +187,14 @@ def write_results(rows: Sequence[Row], summary: Summary, output_dir: str | Path,
     replace_file(folder / "metrics.csv", csv_text(rows, ("subject", "method", *_metrics(rows))))
     replace_file(folder / "summary.json", json_text({**summary, **origin}))
     replace_file(folder / "table.md", "# Results\n\n" + table_markdown(summary))
+
+
+def _reference(group: str, summary: Summary) -> str:
+    """Return what a group of differences is from, in words."""
+    name = group.removeprefix(_DIFFERENCE)
+    if name != _BEST:
+        return name
+    return f"{summary[_BEST]['method']} (the best classical method on the validation subjects)"
 
 
 def _metrics(rows: Iterable[Row]) -> list[str]:

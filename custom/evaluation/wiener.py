@@ -14,10 +14,7 @@ from tqdm import tqdm
 from custom.degradations import Degradation, WienerUpsampler, wiener_statistics
 from custom.weights import read_checkpoint, save_checkpoint
 
-__all__ = ["WIENER", "fit_wiener", "load_wiener"]
-
-#: The name of the Wiener filter among the methods.
-WIENER = "wiener"
+__all__ = ["fit_wiener", "load_wiener"]
 
 _FILE = "wiener.pt"
 

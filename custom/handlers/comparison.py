@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -14,12 +14,12 @@ from monai.networks.utils import eval_mode
 from torch import Tensor
 
 from custom.arrays.intensity import foreground_mask
-from custom.degradations import UPSAMPLING_METHODS, Degradation, WienerUpsampler
+from custom.degradations import Degradation, WienerUpsampler
 from custom.errors import UsageError
+from custom.evaluation.classical import CLASSICAL_METHODS, WIENER, BestClassical, best_classical, classical_methods
 from custom.evaluation.comparison import MODEL, Comparison, Prediction, compare, device_clock
 from custom.evaluation.pictures import comparison_picture, picture_name
 from custom.evaluation.summary import REFERENCE, Row, merge_rows, summarise, table_markdown, write_results
-from custom.evaluation.wiener import WIENER
 from custom.handlers.hooks import is_first_rank
 from custom.handlers.items import EvaluatedItem, evaluated_items, gather_over_ranks
 from custom.metrics import LPIPS, find_lpips
@@ -72,6 +72,8 @@ class ComparisonTable:
         weights: the file of the network's weights, whose digest goes to summary.json.
         run: in whose precision and by which processor the networks run, for summary.json.
         wiener: the Wiener filter of the degradation, for the row "wiener"; None leaves it out.
+        validation: the scans of the validation subjects, {"label", "subject"}, by which the best classical method is
+            chosen; without them there are no differences from it.
         networks: further networks by name, compared on the same scans with the evaluator's own inferer; they stand in
             all tables and pictures after the evaluator's network.
         references: methods besides cubic from which the paired differences of all others are given.
@@ -90,6 +92,7 @@ class ComparisonTable:
         weights: str | Path | None = None,
         run: Run | None = None,
         wiener: WienerUpsampler | None = None,
+        validation: Iterable[Mapping[str, Any]] = (),
         networks: Mapping[str, torch.nn.Module] | None = None,
         references: Sequence[str] = (),
         pictures: bool = True,
@@ -98,7 +101,7 @@ class ComparisonTable:
         lattice: bool = False,
     ) -> None:
         self.networks = dict(networks or {})
-        own = (*UPSAMPLING_METHODS, WIENER, MODEL)
+        own = (*CLASSICAL_METHODS, MODEL)
         for name in self.networks:
             if name in own:
                 raise UsageError(f"networks: {name!r} is another method of the table; choose another name")
@@ -112,6 +115,7 @@ class ComparisonTable:
         self.weights = weights
         self.run = run
         self.wiener = wiener
+        self.validation = validation
         self.references = (REFERENCE, *references)
         self.pictures = pictures
         self.zoom = zoom
@@ -152,12 +156,9 @@ class ComparisonTable:
                 item.subject,
                 item.image,
                 item.label,
-                {
-                    **self._linear(item.image),
-                    MODEL: Prediction(item.pred, seconds),
-                    **self._others(engine, item.image),
-                },
+                {MODEL: Prediction(item.pred, seconds), **self._others(engine, item.image)},
                 self.degradation,
+                wiener=self.wiener,
                 mask=mask,
                 crop_border=self.crop_border,
                 lpips=self._lpips,
@@ -172,7 +173,8 @@ class ComparisonTable:
     def finish(self, engine: Engine) -> None:
         """Gather the rows of all processes, write the files and publish the means."""
         rows = merge_rows(gather_over_ranks(self._rows))
-        summary = summarise(rows, self.references)
+        best = self._best_classical(engine) if is_first_rank() else None  # which is all that writes it
+        summary = summarise(rows, self.references, best)
         for method, found in summary["methods"].items():
             engine.state.metrics.update({f"{method}_{k}": v.mean for k, v in found.items() if not math.isnan(v.mean)})
         gains = summary["difference_from_cubic"][MODEL]
@@ -182,13 +184,15 @@ class ComparisonTable:
         write_results(rows, summary, self.output_dir, self._origin(engine))
         _logger.info("%s\n%s", self.output_dir / "table.md", table_markdown(summary))
 
-    def _linear(self, image: Tensor) -> dict[str, Prediction]:
-        """Apply the Wiener filter to the input of one scan."""
-        if self.wiener is None:
-            return {}
-        start = device_clock(image)
-        enlarged = self.degradation.by_image(self.wiener, image)
-        return {WIENER: Prediction(enlarged, device_clock(image) - start)}
+    def _best_classical(self, engine: Engine) -> BestClassical | None:
+        """Find the best classical method on the validation scans; the engine makes pairs of them as of all others."""
+
+        def scans() -> Iterator[tuple[str, Tensor, Tensor]]:
+            for item in self.validation:
+                batch = {"label": torch.as_tensor(item["label"])[None]}
+                yield item["subject"], *engine.prepare_batch(batch, engine.state.device, engine.non_blocking)
+
+        return best_classical(scans(), classical_methods(self.degradation, self.wiener))
 
     def _others(self, engine: Engine, image: Tensor) -> dict[str, Prediction]:
         """Apply the further networks to the input of one scan."""

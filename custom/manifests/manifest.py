@@ -36,11 +36,12 @@ class Manifest:
     subjects: dict[str, list[str]]
     _items: dict[str, list[dict[str, Any]]] = field(repr=False)
 
-    def items(self, split: str) -> list[dict[str, Any]]:
+    def items(self, split: str, required: bool = True) -> list[dict[str, Any]]:
         """Return the files of a split, sorted by subject.
 
         Args:
             split: "train", "validation" or "test".
+            required: False allows a split without subjects.
 
         Returns:
             A dictionary for each file; where the split is by slabs, one for each slab. It holds "label" (the path of
@@ -50,11 +51,11 @@ class Manifest:
 
         Raises:
             UsageError: if `split` is not the name of a split.
-            InputError: if the manifest gives this split no subject.
+            InputError: if the manifest gives a required split no subject.
         """
         if split not in SPLITS:
             raise UsageError(f"no split is named {split!r}; known are {', '.join(SPLITS)}")
-        if not self._items[split]:
+        if required and not self._items[split]:
             raise InputError(f"{self.path}: the split {split!r} is empty; give it subjects under split.{split}")
         return [dict(item) for item in self._items[split]]
 

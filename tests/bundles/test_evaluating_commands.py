@@ -26,6 +26,10 @@ def test_evaluating_writes_the_table_of_the_trained_weights(
     assert summary["methods"]["model"]["psnr"]["mean"] == pytest.approx(np.mean(model), abs=1e-3)
     gain = summary["difference_from_cubic"]["model"]["psnr"]["mean"]
     assert gain == pytest.approx(np.mean(np.subtract(model, cubic)), abs=1e-3)
+    best = summary["best_classical"]
+    assert best["subjects"] == 1  # the validation subject
+    assert best["method"] == max(best["validation_psnr"], key=best["validation_psnr"].get)
+    assert set(summary["difference_from_best_classical"]) == {r["method"] for r in rows} - {best["method"]}
     assert (summary["subjects"], summary["manifest"]["name"]) == (["sub-3", "sub-4"], "tiny")
     assert summary["computation"]["precision"] == "float32"
     assert summary["weights_sha256"] == sha256(evaluated / "model.pt")

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from custom.errors import InputError
+from custom.evaluation.classical import BestClassical
 from custom.evaluation.summary import COLUMNS, METRIC_COLUMNS, merge_rows, summarise, table_markdown, write_results
 
 METHODS = ("nearest", "linear", "cubic", "zero_filled", "model")
@@ -81,6 +82,26 @@ def test_a_scan_that_came_twice_counts_once_and_scans_of_a_subject_are_averaged(
     assert math.isnan(merged[0]["ssim"])
     assert "key" not in merged[0]
     assert merge_rows([row(None, 20.0), row(None, 40.0)])[0]["psnr"] == 30
+
+
+def test_differences_from_the_best_classical_method_say_which_it_is():
+    rows = merge_rows(rows_of())
+    best = BestClassical("linear", {"linear": 30.0, "cubic": 29.0}, subjects=2)
+    summary = summarise(rows, ["cubic"], best)
+    assert summary["best_classical"] == {
+        "method": "linear",
+        "validation_psnr": {"linear": 30.0, "cubic": 29.0},
+        "subjects": 2,
+    }
+    found = summary["difference_from_best_classical"]
+    assert list(found) == ["nearest", "cubic", "zero_filled", "model"]
+    by_hand = [{r["subject"]: r["psnr"] for r in rows if r["method"] == m} for m in ("model", "linear")]
+    differences = [by_hand[0][s] - by_hand[1][s] for s in "abc"]
+    assert found["model"]["psnr"].mean == pytest.approx(np.mean(differences))
+    assert "## Difference from linear (the best classical method on the validation subjects), paired" in table_markdown(
+        summary
+    )
+    assert "difference_from_best_classical" not in summarise(rows)
 
 
 def test_the_table_reads_well():

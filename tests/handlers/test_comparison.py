@@ -116,6 +116,21 @@ def test_the_wiener_filter_has_a_row_and_a_picture(tmp_path, monkeypatch):
     assert drawn[0]["images"]["wiener"].shape == (1, *label.shape)
 
 
+def test_the_best_classical_method_is_chosen_on_validation_subjects(tmp_path):
+    blocks = torch.rand(1, 13, 11, 4, generator=torch.Generator().manual_seed(0))
+    blocks = blocks.repeat_interleave(2, 1).repeat_interleave(2, 2)  # which nearest restores, and nothing else does
+    rows, _ = evaluate(
+        tmp_path, [disc()], ["a"], pictures=False, validation=[{"label": MetaTensor(900 * blocks), "subject": "v"}]
+    )
+    psnr = {row["method"]: float(row["psnr"]) for row in rows}
+    assert psnr["nearest"] < psnr["cubic"]
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["best_classical"]["method"] == "nearest"
+    assert summary["best_classical"]["validation_psnr"]["nearest"] == pytest.approx(100)
+    gain = summary["difference_from_best_classical"]["model"]["psnr"]["mean"]
+    assert gain == pytest.approx(psnr["model"] - psnr["nearest"])
+
+
 def test_the_foreground_is_that_of_the_item_or_found(tmp_path):
     label = disc()
     found, given, everywhere = (

@@ -94,6 +94,7 @@ def test_empty_split_is_an_error_when_it_is_asked_for(tmp_path: Path, data: Path
     assert len(manifest.items("test")) == 2
     with pytest.raises(InputError, match=r"the split 'train' is empty; give it subjects under split\.train"):
         manifest.items("train")
+    assert manifest.items("train", required=False) == []
 
 
 @given(
