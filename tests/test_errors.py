@@ -20,7 +20,7 @@ from custom.metrics.image import crop
 from custom.options import switch
 from custom.scans import ResultOptions, ScanReference, list_scans, result_path
 from custom.storage import sha256
-from custom.transforms import SetGridAffined
+from custom.transforms import CheckConsistencyd, EnsureMagnituded, SetGridAffined
 
 
 def test_wrapped_input_error_is_found() -> None:
@@ -68,6 +68,8 @@ PICTURE, VOLUME = torch.ones(1, 1, 8, 8), torch.ones(1, 1, 8, 8, 8)
         (lambda: ResultOptions("out", output_format="png"), "output_format 'png'"),  # type: ignore[arg-type]
         (lambda: ResultOptions("out", dicom_form="new"), "dicom_form 'new'"),  # type: ignore[arg-type]
         (lambda: ResultOptions("out", dtype="uint8"), "output_dtype 'uint8'"),  # type: ignore[arg-type]
+        (lambda: EnsureMagnituded("image", "abs"), "negative_values is 'abs'"),  # type: ignore[arg-type]
+        (lambda: CheckConsistencyd(degradation=AreaMean(4, 2), limit=0), "consistency_limit is 0"),
         # A network and a degradation of different scales
         (lambda: SetGridAffined(degradation=AreaMean(2, 2))({"image": PICTURE[0], "pred": PICTURE[0]}), "scale_factor"),
     ],
@@ -90,6 +92,7 @@ def test_a_wrong_value_of_a_key_is_the_fault_of_the_command(call: Callable[[], o
             lambda: RandomPatches([{}], lambda item: {"label": torch.zeros(1, 16, 16)}, [8, 8], (4, 4), (0, 0)),
             "foreground",
         ),
+        (lambda: EnsureMagnituded("image")({"image": -PICTURE[0]}), "image: not a magnitude image"),
         (lambda: slab_bounds(10, 0.5, 0.5), "holds none"),
         (lambda: crop(PICTURE, (1, 4)), r"nothing of an image of \(8, 8\) voxels remains"),
         (lambda: expand_ranges(["sub-[9-3]"]), "not a range"),

@@ -4,7 +4,7 @@ from custom.metrics.blood_pool import Agreement, BloodPool, agreement, ejection,
 from custom.metrics.bootstrap import Interval, mean_interval, paired_difference
 from custom.metrics.checkerboard import checkerboard
 from custom.metrics.flicker import flicker
-from custom.metrics.image import consistency, hfen, image_metrics, mae, psnr, ssim
+from custom.metrics.image import consistency, hfen, image_metrics, largest_inconsistency, mae, psnr, ssim
 from custom.metrics.lpips import LPIPS, find_lpips
 from custom.metrics.zscore import zscore_metrics
 
@@ -22,6 +22,7 @@ __all__ = [
     "flicker",
     "hfen",
     "image_metrics",
+    "largest_inconsistency",
     "mae",
     "mean_interval",
     "paired_difference",

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from custom.degradations import Degradation
 from custom.errors import InputError, UsageError
 from custom.metrics.filters import (
     filter_axis,
@@ -28,7 +29,7 @@ from custom.metrics.filters import (
 )
 from custom.metrics.lpips import LPIPS
 
-__all__ = ["METRICS", "consistency", "crop", "hfen", "image_metrics", "mae", "psnr", "ssim"]
+__all__ = ["METRICS", "consistency", "crop", "hfen", "image_metrics", "largest_inconsistency", "mae", "psnr", "ssim"]
 
 #: The keys of `image_metrics` for the whole image. All but "lpips" are there with `_foreground` too.
 METRICS = ("psnr", "ssim", "mae", "hfen", "lpips")
@@ -103,6 +104,35 @@ def consistency(sr: Tensor, lr: Tensor, degrade: Callable[[Tensor], Tensor]) -> 
     if again.shape != lr.shape:
         raise ValueError(f"degrade(sr) has shape {tuple(again.shape)}, but lr {tuple(lr.shape)}")
     return math.sqrt(_mean((again.float() - lr.float()).square_(), None))
+
+
+def largest_inconsistency(sr: Tensor, lr: Tensor, degradation: Degradation) -> float:
+    """Return the largest difference between a result, degraded again, and the input that it was made from.
+
+    The difference in each image (a slice, or a volume where the degradation is one of volumes) is divided by the
+    intensity scale, or by the image's brightest voxel if that is brighter: beside a bright vessel a network is off by
+    part of its value. One image after another is degraded, so that little memory is in use.
+
+    Args:
+        sr: the result, (B, C, *spatial), in units of the intensity scale.
+        lr: the input, (B, C, *spatial), in the same units.
+        degradation: that the result was made for.
+
+    Returns:
+        The difference; NaN if there is a NaN in the result.
+
+    Raises:
+        ValueError: if the result, degraded again, has another shape than the input.
+    """
+    largest = lr.new_zeros(())
+    for channel in range(lr.shape[1]):
+        images = (degradation.independent_images(image[:, channel : channel + 1]) for image in (sr, lr))
+        for high, low in zip(*images, strict=True):
+            again = degradation(high[None])[0]
+            if again.shape != low.shape:
+                raise ValueError(f"the result has shape {tuple(sr.shape)}, which does not fit lr {tuple(lr.shape)}")
+            largest = torch.maximum(largest, (again - low).abs().max() / low.abs().max().clamp(min=1))
+    return float(largest)
 
 
 def image_metrics(

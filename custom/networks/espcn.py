@@ -22,6 +22,10 @@ class ESPCN(nn.Module):
     With `in_channels` > 1 the channels are neighbouring slices and the result is the middle one, enlarged. The
     receptive radius is 5 low-resolution pixels. 61,680 parameters at scale 4 with one input channel.
 
+    Unless it is `equivariant`, the convolutions see values below 0 as 0; only the skip enlarges them. Magnitudes have
+    none but where they were resampled, and convolutions that never saw any in training answer to a few per cent with
+    the whole range of values.
+
     Args:
         scale_factor: s, how many times larger each axis becomes.
         in_channels: 1, or an odd number of neighbouring slices.
@@ -64,6 +68,7 @@ class ESPCN(nn.Module):
         if equivariant and skip is None:
             raise UsageError("equivariant is true and skip is null; the skip is what keeps the mean of the image")
         self.middle = in_channels // 2
+        self.equivariant = equivariant
         store_architecture(
             self,
             f"ESPCN x{scale_factor}, {in_channels} input channels, {activation}, {last_activation or 'linear'} end, "
@@ -99,10 +104,11 @@ class ESPCN(nn.Module):
             image: the low-resolution image, or a tile of it.
             description: of the whole image, where `image` is a tile and the network is gated.
         """
+        seen = self._seen(image)
         if self.gates is None:
-            enlarged = self.body(image)
+            enlarged = self.body(seen)
         else:
-            features = self.body[0](image)
+            features = self.body[0](seen)
             factors = self.gates(self.gates.describe(features) if description is None else description)
             features = self.body[1](features) * factors[0]
             features = self.body[3](self.body[2](features)) * factors[1]
@@ -115,7 +121,11 @@ class ESPCN(nn.Module):
 
     def describe(self, image: Tensor) -> Tensor | None:
         """Describe a whole image `(B, in_channels, H, W)` for its tiles; None where the network is not gated."""
-        return None if self.gates is None else self.gates.describe(self.body[0](image))
+        return None if self.gates is None else self.gates.describe(self.body[0](self._seen(image)))
+
+    def _seen(self, image: Tensor) -> Tensor:
+        """Give what the convolutions see of an image: where a shift of the intensities matters, no values below 0."""
+        return image if self.equivariant else image.clamp(min=0)
 
 
 def _initialise(layer: nn.Module) -> None:

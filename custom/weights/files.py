@@ -16,7 +16,7 @@ import torch
 from custom.errors import InputError, MissingFileError
 from custom.storage import sha256, whole_file
 
-__all__ = ["read_checkpoint", "save_checkpoint"]
+__all__ = ["consistency_limit", "read_checkpoint", "save_checkpoint"]
 
 
 def read_checkpoint(path: str | Path) -> dict[str, Any]:
@@ -76,24 +76,52 @@ def save_checkpoint(content: Mapping[str, Any], path: str | Path) -> None:
             raise OSError(str(error)) from error
 
 
+def consistency_limit(bundle_root: str | Path, model_name: str) -> float:
+    """Return how far a model's results may be from their inputs; `metadata.json` says how the limit was found.
+
+    Args:
+        bundle_root: the bundle's folder.
+        model_name: of the weights, `models/<model_name>.pt`. Weights of one's own have the limit of the model that
+            they are of.
+
+    Raises:
+        InputError: when `configs/metadata.json` cannot be read, or has no limit for the model.
+    """
+    metadata = Path(bundle_root) / "configs" / "metadata.json"
+    limit = _metadata_entry(metadata, "consistency_limit", "limits", model_name)
+    if not isinstance(limit, (int, float)):
+        raise InputError(f"{metadata}: has no consistency_limit for {model_name}; give one by --consistency_limit")
+    return float(limit)
+
+
 def _check_published(path: Path) -> None:
     """Compare a file in a bundle's folder `models` with the SHA-256 in the bundle's metadata."""
     folder = Path(os.path.abspath(path)).parent  # noqa: PTH100 (a link into a store of files stays where it is)
     metadata = folder.parent / "configs" / "metadata.json"
     if folder.name != "models" or not metadata.is_file():
         return
-    try:
-        expected = json.loads(metadata.read_text("utf-8"))["weights"][path.name]["sha256"]
-    except KeyError:
+    expected = _metadata_entry(metadata, "weights", path.name, "sha256")
+    if expected is None:
         return  # weights that the bundle does not ship
-    except Exception as error:
-        raise InputError(f"{metadata}: cannot be read ({error}); fetch the bundle again") from error
     if (found := sha256(path)) != expected:
         raise InputError(
             f"{path}: damaged or replaced: its SHA-256 is {found}, but {metadata} has {expected}. Fetch the bundle's "
             "weights again. Keep weights of your own in another folder and name them by --checkpoint, or, if the "
             "bundle is yours, write their SHA-256 there"
         )
+
+
+def _metadata_entry(metadata: Path, *keys: str) -> Any:
+    """Return an entry of a bundle's metadata; None where it is not there."""
+    try:
+        value = json.loads(metadata.read_text("utf-8"))
+        for key in keys:
+            value = value[key]
+    except KeyError:
+        return None
+    except Exception as error:
+        raise InputError(f"{metadata}: cannot be read ({error}); fetch the bundle again") from error
+    return value
 
 
 def _check_zip(path: Path) -> None:

@@ -116,6 +116,17 @@ def test_metadata_fits_the_schema(bundle: Path) -> None:
     assert metadata["version"] in metadata["changelog"]
 
 
+def test_each_model_has_its_own_limit_of_consistency(bundle: Path) -> None:
+    metadata = _config(bundle, "metadata.json")
+    limits = metadata["consistency_limit"]["limits"]
+    assert {f"{name}.pt" for name in limits} == metadata["weights"].keys() - {"wiener.pt"}
+    overlays = [path.name for path in (bundle / "configs").glob("*.json") if "model_name" in _config(bundle, path.name)]
+    for name in {"inference.json", *overlays} - {"train.json"}:
+        parser = _workflow(bundle, "infer", "inference.json", name).parser
+        assert parser.get_parsed_content("consistency_limit") == limits.pop(parser["model_name"])
+    assert not limits
+
+
 def test_network_fits_the_metadata_and_enlarges(bundle: Path) -> None:
     verify_net_in_out(
         "network_def",

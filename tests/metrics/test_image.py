@@ -12,7 +12,8 @@ from scipy import ndimage
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
-from custom.metrics import consistency, hfen, image_metrics, mae, psnr, ssim
+from custom.degradations import AreaMean, SliceBySlice
+from custom.metrics import consistency, hfen, image_metrics, largest_inconsistency, mae, psnr, ssim
 from custom.metrics.filters import pieces
 
 SHAPES = [(3, 1, 24, 31), (1, 1, 15, 18, 21)]
@@ -212,3 +213,38 @@ def test_half_precision_is_measured_in_single():
     pred, target = pair((1, 1, 24, 24))
     half = pred.to(torch.bfloat16)
     assert ssim(half, target) == ssim(half.float(), target)
+
+
+IN_PLANE = SliceBySlice(AreaMean(4, spatial_dims=2))
+
+
+@pytest.mark.parametrize(
+    ("degradation", "shape"),
+    [(IN_PLANE, (3, 5, 6, 4)), (IN_PLANE, (2, 5, 6)), (AreaMean(2, spatial_dims=3), (2, 4, 5, 6))],
+)
+def test_the_largest_inconsistency_is_that_of_one_voxel(degradation, shape):
+    """Blocks of equal values agree with their means; a block that is changed by d is off by d."""
+    lr = 0.1 + 0.8 * torch.rand((1, *shape), generator=torch.Generator().manual_seed(0))
+    sr = degradation.upsample(lr, "nearest")
+    assert largest_inconsistency(sr, lr, degradation) == pytest.approx(0, abs=1e-6)
+    changed = lr.clone()
+    changed[(0, 1, *(n // 2 for n in shape[1:]))] += 0.3
+    sr = degradation.upsample(changed, "nearest")
+    assert largest_inconsistency(sr, lr, degradation) == pytest.approx(0.3, abs=1e-6)
+    sr[(0, 1, *(0 for _ in shape[1:]))] = math.nan
+    assert math.isnan(largest_inconsistency(sr, lr, degradation))
+
+
+def test_the_largest_inconsistency_is_relative_to_the_brightest_voxel_of_the_slice():
+    lr = torch.full((1, 1, 4, 4, 2), 0.5)
+    lr[..., 0, 0, 1] = 5
+    sr = IN_PLANE.upsample(lr, "nearest")
+    sr[..., 1] *= 1.1
+    assert largest_inconsistency(sr, lr, IN_PLANE) == pytest.approx(0.1)
+    sr[..., 0] *= 1.4
+    assert largest_inconsistency(sr, lr, IN_PLANE) == pytest.approx(0.2)
+
+
+def test_the_largest_inconsistency_needs_a_result_that_fits():
+    with pytest.raises(ValueError, match="does not fit"):
+        largest_inconsistency(torch.rand(1, 1, 8, 8), torch.rand(1, 1, 4, 4), IN_PLANE)

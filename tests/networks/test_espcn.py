@@ -43,6 +43,15 @@ def test_without_residual_the_result_is_the_interpolated_middle_slice() -> None:
     torch.testing.assert_close(network(slices), degradation.upsample(slices[:, 2:3], "cubic"))
 
 
+def test_convolutions_see_no_values_below_zero_and_the_skip_does() -> None:
+    network = ESPCN(4, skip=AreaMean(4, spatial_dims=2).upsampler("cubic"))
+    image = torch.randn(1, 1, 8, 10)
+    clamped = image.clamp(min=0)
+    assert network.skip is not None
+    difference = network.skip(image) - network.skip(clamped)
+    torch.testing.assert_close(network(image), network(clamped) + difference)
+
+
 def test_receptive_radius_is_five_low_resolution_pixels() -> None:
     network = ESPCN(4, skip=AreaMean(4, spatial_dims=2).upsampler("cubic"))
     image = torch.rand(1, 1, 21, 21, requires_grad=True)

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from dicom_files import Layout, write_classic
 from monai.data import MetaTensor
 
 from custom.arrays.intensity import intensity_scale
-from custom.errors import InputError
-from custom.transforms import RestoreIntensityd, ScaleIntensityByPercentiled
+from custom.errors import InputError, UsageError
+from custom.scans import ScanHeader, read_scan
+from custom.transforms import EnsureMagnituded, RestoreIntensityd, ScaleIntensityByPercentiled
 
 
 def _image() -> torch.Tensor:
@@ -60,3 +64,55 @@ def test_restoring_in_place_spares_the_copy_but_no_neighbour() -> None:
     restored = restore({"image": image, "pred": image[:, 1:], "image_scale": 5.0})["pred"]
     torch.testing.assert_close(restored, 5.0 * before[:, 1:])
     assert torch.equal(image, before)
+
+
+def _with_undershoot() -> MetaTensor:
+    image = MetaTensor(_image(), meta={"filename_or_obj": "/data/odd.nii", "header": ScanHeader()})
+    image[0, 0, :3, :3] = -30.0
+    return image
+
+
+def test_undershoot_passes_as_it_is_and_has_a_scale() -> None:
+    image = _with_undershoot()
+    passed = EnsureMagnituded("image")({"image": image})["image"]
+    assert passed is image
+    scaled = ScaleIntensityByPercentiled("image")({"image": passed})
+    assert scaled["image_scale"] == pytest.approx(intensity_scale(_image()), rel=1e-3)
+    assert float(scaled["image"].min()) == pytest.approx(-30 / scaled["image_scale"])
+
+
+def test_a_signed_image_is_refused_with_what_was_found_and_what_to_do() -> None:
+    image = _with_undershoot() - 350
+    with pytest.raises(InputError, match=r"/data/odd\.nii: .*1\d\d\d of 2184 voxels are below 0.*--negative_values"):
+        EnsureMagnituded("image", "refuse")({"image": image})
+
+
+def test_magnitudes_are_made_where_it_is_asked_for() -> None:
+    image = _with_undershoot() - 350
+    clipped = EnsureMagnituded("image", "clip")({"image": image})["image"]
+    magnitude = EnsureMagnituded("image", "magnitude")({"image": image})["image"]
+    np.testing.assert_array_equal(clipped, np.maximum(image, 0))
+    np.testing.assert_array_equal(magnitude, np.abs(image))
+    assert clipped.meta["filename_or_obj"] == "/data/odd.nii"
+    assert float(image.min()) < 0  # the input is as it was
+
+
+@pytest.mark.parametrize("value", ["Clip", "", None, True, 0])
+def test_other_words_for_negative_values_are_wrong_use(value: object) -> None:
+    with pytest.raises(UsageError, match=r"negative_values is .*refuse, clip, magnitude"):
+        EnsureMagnituded("image", value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"), [("P", "phase"), ("PHASE", "phase"), ("VELOCITY", "phase"), ("R", "real"), ("M", ""), ("T1", "")]
+)
+def test_a_header_may_say_that_an_image_is_no_magnitude(tmp_path: Path, kind: str, words: str) -> None:
+    """Phase may be stored as 0 to 4095, so its values do not always tell."""
+    write_classic(tmp_path / "in", Layout(), image_type=("ORIGINAL", "PRIMARY", kind, "ND"))
+    scan = read_scan(tmp_path / "in")
+    if not words:
+        assert EnsureMagnituded("image")({"image": scan})["image"] is scan
+        return
+    with pytest.raises(InputError, match=rf"ImageType ORIGINAL\\PRIMARY\\{kind}\\ND says {words}"):
+        EnsureMagnituded("image")({"image": scan})
+    assert torch.equal(EnsureMagnituded("image", "magnitude")({"image": scan})["image"], scan)

@@ -15,7 +15,7 @@ from torch import nn
 
 from custom.errors import InputError, MissingFileError
 from custom.storage import sha256
-from custom.weights import load_weights, read_checkpoint, save_checkpoint
+from custom.weights import consistency_limit, load_weights, read_checkpoint, save_checkpoint
 
 BUNDLES = Path(__file__).resolve().parents[2] / "bundles"
 STATE = nn.Linear(20, 10).state_dict()
@@ -177,3 +177,15 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path, mon
         save_checkpoint({"epoch": 2}, path)
     assert read_checkpoint(path) == {"epoch": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["last.pt"]
+
+
+def test_a_model_without_a_limit_is_named(tmp_path: Path) -> None:
+    metadata = tmp_path / "configs" / "metadata.json"
+    with pytest.raises(InputError, match=r"metadata\.json: cannot be read"):
+        consistency_limit(tmp_path, "model")
+    metadata.parent.mkdir()
+    for content in ({}, {"consistency_limit": {"limits": {"model_1": 0.5, "model": "small"}}}):
+        metadata.write_text(json.dumps(content))
+        with pytest.raises(InputError, match="has no consistency_limit for model; give one by --consistency_limit"):
+            consistency_limit(tmp_path, "model")
+    assert consistency_limit(tmp_path, "model_1") == 0.5

@@ -9,11 +9,11 @@ from custom.errors import InputError
 from custom.scans.dicom.fields import shown
 from custom.scans.dicom.frame import Frame
 
-__all__ = ["image_kind", "kind_key", "one_kind"]
+__all__ = ["image_kind", "kind_key", "one_kind", "why_not_magnitude"]
 
 _WORDS = {
     "magnitude": ("M", "MAGNITUDE", "M_FFE", "M_SE", "M_IR", "M_PCA"),
-    "phase": ("P", "PHASE", "PHASE MAP", "PHASE_FFE", "P_FFE", "VELOCITY MAP"),
+    "phase": ("P", "PHASE", "PHASE MAP", "PHASE_FFE", "P_FFE", "VELOCITY", "VELOCITY MAP"),
     "real": ("R", "REAL", "R_FFE", "R_IR"),
     "imaginary": ("I", "IMAGINARY", "I_FFE"),
 }
@@ -28,6 +28,13 @@ def image_kind(frame: Frame) -> str:
         if any(value.upper() in words for value in frame.image_type[2:]):
             return kind
     return ""
+
+
+def why_not_magnitude(frame: Frame) -> str:
+    """Say of which kind an image is that is no magnitude by its ImageType, in words; "" for all others."""
+    kind = image_kind(frame)
+    words = shown("\\".join(frame.image_type))
+    return f"its ImageType {words} says {kind}" if kind not in ("", "magnitude") else ""
 
 
 def kind_key(frame: Frame) -> tuple[str, ...]:

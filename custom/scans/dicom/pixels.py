@@ -10,7 +10,7 @@ import numpy as np
 import pydicom
 
 from custom.errors import InputError
-from custom.scans.dicom.fields import shown
+from custom.scans.dicom.fields import Fields, shown
 from custom.scans.dicom.frame import DicomStack, Frame
 from custom.scans.dicom.headers import lenient_pydicom, open_dicom
 from custom.scans.dicom.syntaxes import decoder_package, syntax_name
@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 
 def read_stack(stack: DicomStack) -> Scan:
-    """Read the voxels of a stack, each frame's slope and intercept applied.
+    """Read the voxels of a stack, each frame's slope and intercept applied; padding (PixelPaddingValue) becomes 0.
 
     MONOCHROME1 only means that low values are shown bright: the values are not inverted, and a warning is logged.
 
@@ -43,20 +43,21 @@ def read_stack(stack: DicomStack) -> Scan:
         for t, frame in enumerate(row):
             wanted.setdefault(frame.path, []).append((k, t, frame))
     for path, frames in wanted.items():
-        planes = _planes(path, stack)
+        planes, padding = _planes(path, stack)
         if voxels is None:  # allocated only once a file was decoded to the size that its header promises
             voxels = np.empty((count, len(stack.frames), stack.rows, stack.columns), dtype=np.float32)
         for k, t, frame in frames:
             # float64 for the product, so that it is rounded once
-            voxels[t, k] = planes[frame.number] * np.float64(frame.slope) + np.float64(frame.intercept)
+            plane = planes[frame.number] * np.float64(frame.slope) + np.float64(frame.intercept)
+            voxels[t, k] = plane if padding is None else np.where(padding[frame.number], 0.0, plane)
     assert voxels is not None  # a stack has a file
     array = voxels.transpose(3, 2, 1, 0)
     header = ScanHeader(stored_dtype=stack.stored_dtype, frame_axis=stack.frame_axis, frame_values=stack.frame_values)
     return Scan(array[..., 0] if count == 1 else array, stack.affine.copy(), header)
 
 
-def _planes(path: Path, stack: DicomStack) -> np.ndarray:
-    """Decode a file: integers (frames, rows, columns)."""
+def _planes(path: Path, stack: DicomStack) -> tuple[np.ndarray, np.ndarray | None]:
+    """Decode a file: integers (frames, rows, columns), and which of them are padding, None if the file has none."""
     try:
         with lenient_pydicom(), open_dicom(path) as stream:
             header = pydicom.dcmread(stream)
@@ -66,7 +67,32 @@ def _planes(path: Path, stack: DicomStack) -> np.ndarray:
     planes = planes.reshape(-1, *planes.shape[-2:])
     if planes.shape[1:] != (stack.rows, stack.columns):
         raise InputError(f"{path}: the file changed while it was read; run again")
-    return planes
+    return planes, _padding(planes, header, path)
+
+
+def _padding(planes: np.ndarray, header: Any, path: Path) -> np.ndarray | None:
+    """Find the pixels that are no part of the image: PixelPaddingValue, and all up to PixelPaddingRangeLimit.
+
+    Source: DICOM PS3.3 C.7.5.1.1.2. The limit may be above or below the value.
+    """
+    fields = Fields(header, path)
+    if not fields.has("PixelPaddingValue"):
+        return None
+    value = fields.whole("PixelPaddingValue")
+    ends = [_as_stored(end, fields) for end in (value, fields.whole("PixelPaddingRangeLimit", value))]
+    return (planes >= min(ends)) & (planes <= max(ends))
+
+
+def _as_stored(value: int, fields: Fields) -> int:
+    """Give a number the sign of the stored values: some files hold -2000 as 63536, or the other way round."""
+    signed = fields.whole("PixelRepresentation", 0) == 1
+    allocated = fields.whole("BitsAllocated")
+    for bits in (fields.whole("BitsStored", allocated), allocated):
+        if signed and 2 ** (bits - 1) <= value < 2**bits:
+            return value - 2**bits
+        if not signed and -(2 ** (bits - 1)) <= value < 0:
+            return value + 2**bits
+    return value
 
 
 def _used_bits(planes: np.ndarray, header: Any) -> np.ndarray:

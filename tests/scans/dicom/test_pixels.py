@@ -180,3 +180,60 @@ def test_rle_that_ends_too_early(tmp_path: Path) -> None:
 def test_damaged_run_lengths_are_refused(tmp_path: Path) -> None:
     words = r"0004\.dcm: the pixels cannot be decoded"
     check_refused(tmp_path, Layout(), at(0, claim_syntax("1.2.840.10008.1.2.5")), words, header_shows_it=False)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bits", "vr", "value", "limit", "first", "last"),
+    [
+        ("uint16", 16, "US", 0, None, 0, 0),
+        ("uint16", 16, "US", 0, 9, 0, 9),
+        ("uint16", 16, "US", 65535, 65530, 65530, 65535),
+        ("int16", 16, "SS", -2000, None, -2000, -2000),
+        ("int16", 16, "SS", -2000, -1900, -2000, -1900),
+        ("int16", 16, "SS", -1900, -2000, -2000, -1900),
+        ("int16", 16, "US", 63536, None, -2000, -2000),  # the other sign, as some files have it
+        ("uint16", 16, "SS", -2000, None, 63536, 63536),
+        ("int16", 12, "US", 0xC18, None, -1000, -1000),
+        ("int16", 12, "US", 63536, None, -2000, -2000),
+        ("uint8", 8, "US", 255, None, 255, 255),
+        ("int16", 12, "SS", -32768, None, 1, 0),  # no 12 bits hold it
+    ],
+)
+@pytest.mark.parametrize("enhanced", [False, True])
+def test_padding_becomes_the_background(
+    tmp_path: Path, enhanced: bool, dtype: str, bits: int, vr: str, value: int, limit: int | None, first: int, last: int
+) -> None:
+    """Pixels from `first` to `last`, as they are stored, read as 0 whatever the intercept; all others as ever."""
+    layout = Layout(shape=(4, 3, 2), dtype=dtype, slopes=(2.0,), intercept=-100.0)
+    edges = [first - 1, first, last, last + 1]
+    lowest, highest = (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if dtype[0] == "i" else (0, 2**bits - 1)
+    row = np.array([edge for edge in edges if lowest <= edge <= highest] * 4, dtype=dtype)[:4]
+
+    def pad(data: Dataset, *_: int) -> Dataset:
+        pixels = np.frombuffer(data.PixelData, dtype=dtype)[: 12 * int(data.get("NumberOfFrames", 1))].copy()
+        pixels[:4] = row
+        data.PixelData = (pixels & 2**bits - 1 if bits == 12 else pixels).astype(dtype).tobytes()
+        data.BitsStored, data.HighBit = bits, bits - 1
+        data.add_new("PixelPaddingValue", vr, value)
+        if limit is not None:
+            data.add_new("PixelPaddingRangeLimit", vr, limit)
+        return data
+
+    plain = content(layout)
+    if enhanced:
+        array = read_stack(stack_of(write_enhanced(tmp_path / "e.dcm", layout, change=pad))).array
+        changed = [1]  # the file begins with the last slice
+    else:
+        write_classic(tmp_path, layout, change=pad)
+        array = read_stack(stack_of(tmp_path)).array
+        changed = [0, 1]
+    stored = (plain + 100) / 2
+    for k in changed:
+        stored[:, 0, k] = row
+    expected = np.where((stored >= first) & (stored <= last), 0, 2 * stored - 100)
+    np.testing.assert_array_equal(array, expected)
+
+
+def test_padding_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    words = r"PixelPaddingValue is 'none'; a whole number is needed"
+    check_refused(tmp_path, Layout(), at(0, lambda d: d.add_new("PixelPaddingValue", "LO", "none")), words, False)
