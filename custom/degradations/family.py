@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
+from monai.utils import ensure_tuple
 from torch import Tensor, nn
 
 from custom.degradations.appearance import bias_fields, changed_contrast, shrinking_matrices, smooth_curves
 from custom.degradations.base import Degradation
+from custom.degradations.phantoms import phantoms as draw_phantoms
 from custom.degradations.ranges import checked_range, uniform
 from custom.degradations.separable import SeparableDegradation
 from custom.degradations.sharpened import Sharpened
@@ -98,6 +100,7 @@ class RandomFamily(nn.Module):
         phase: largest coefficient (radians over half of the patch) of the linear and quadratic smooth phase.
         shrink: range of the factor by which the anatomy is made smaller before it is degraded, 1 or more.
         shrunk: part of the images that are made smaller.
+        phantoms: part of the images that are replaced by random shapes of constant level (see `phantoms`).
         contrast: part of the images whose contrast is changed.
         inverted: part of these whose contrast is inverted.
         bias: range of the strength of the bias field.
@@ -130,6 +133,7 @@ class RandomFamily(nn.Module):
         phase: float = 1.0,
         shrink: float | Sequence[float] = 1.0,
         shrunk: float = 0.5,
+        phantoms: float = 0.0,
         contrast: float = 0.5,
         inverted: float = 0.25,
         bias: float | Sequence[float] = (0.0, 0.3),
@@ -148,23 +152,28 @@ class RandomFamily(nn.Module):
         self.phase = checked_range("phase", phase, 0.0)[0]
         self.shrink = checked_range("shrink", shrink, 1.0)
         self.shrunk = checked_range("shrunk", shrunk, 0.0, 1.0)[0]
+        self.phantoms = checked_range("phantoms", phantoms, 0.0, 1.0)[0]
         self.contrast = checked_range("contrast", contrast, 0.0, 1.0)[0]
         self.inverted = checked_range("inverted", inverted, 0.0, 1.0)[0]
         self.bias = checked_range("bias", bias, 0.0)
         self.offset = checked_range("offset", offset)
         amounts = checked_range("sharpening", sharpening, 0.0)
         sharpened = checked_range("sharpened", sharpened, 0.0, 1.0)[0]
+        if not isinstance(seed, int):
+            raise UsageError(f"seed is {seed!r}; the pool of degradations is drawn by it, so give a whole number")
         if margin < 0 or pool < 1:
             raise UsageError(f"margin is {margin}, 0 or more; pool is {pool}, 1 or more")
         self.grid = degradation.grid
         self.scale_factor = degradation.scale_factor
         self.spatial_dims = degradation.spatial_dims
         self.margin = tuple(margin * s for s in self.scale_factor)
-        self.patch_size = tuple(patch_size)
+        self.patch_size = ensure_tuple(patch_size)
         if len(self.patch_size) != self.spatial_dims or any(
             p < s or p % s for p, s in zip(self.patch_size, self.scale_factor, strict=True)
         ):
-            raise UsageError(f"patch_size is {list(patch_size)}; give a multiple of {self.scale_factor} for each axis")
+            raise UsageError(
+                f"patch_size is {list(self.patch_size)}; give multiples of the scale factor {list(self.scale_factor)}"
+            )
         # What is made smaller is cut larger, by so much that patch and margin are left.
         self.border = tuple(
             m + s * math.ceil((m + p / 2) * (self.shrink[1] - 1) / s)
@@ -243,8 +252,11 @@ class RandomFamily(nn.Module):
             factors = torch.randint(_SHRINKING, (int(smaller.sum()),))
             smaller = smaller.to(hr.device)
             hr[smaller] = apply_along_axes(whole[smaller], self._of("shrink", factors))
-        changed = (torch.rand(count) < self.contrast).to(hr.device)
         hr = hr.clone()
+        if self.phantoms:
+            replaced = torch.rand(count) < self.phantoms
+            hr[replaced.to(hr.device)] = draw_phantoms(int(replaced.sum()), hr.shape[2:]).to(hr)
+        changed = (torch.rand(count) < self.contrast).to(hr.device)
         hr[changed] = changed_contrast(hr[changed], self.inverted)
         for axis, factor in enumerate(bias_fields(count, hr.shape[2:], self.bias)):
             hr *= factor.to(hr.device).reshape(count, *[-1 if a == axis + 1 else 1 for a in range(hr.ndim - 1)])

@@ -110,6 +110,20 @@ def test_an_offset_moves_both_images_alike() -> None:
     assert float(hr.min()) < 0 < float(hr.max())
 
 
+def test_a_part_of_the_images_is_replaced_by_phantoms_in_all_channels() -> None:
+    torch.manual_seed(0)
+    pairs = family(area(), phantoms=0.5)
+    size = 32 + 2 * pairs.border[0]
+    anatomy = 2 + torch.rand(200, 3, size, size)
+    lr, hr = pairs(anatomy)
+    replaced = hr.flatten(1).amax(1) <= 1
+    assert 70 < int(replaced.sum()) < 130  # binomial: 100, standard deviation 7
+    assert torch.equal(hr[replaced][:, 0], hr[replaced][:, 2])
+    torch.testing.assert_close(lr[replaced], AreaMean(4, 2)(hr[replaced]))
+    border = pairs.border[0]
+    assert torch.equal(hr[~replaced], anatomy[~replaced][..., border:-border, border:-border])
+
+
 def test_rounding_leaves_whole_steps_in_a_part_of_the_images() -> None:
     torch.manual_seed(0)
     pairs = family(area(), rounding=[0.25, 0.25], rounded=0.5)
@@ -180,6 +194,9 @@ def test_three_axes() -> None:
         (lambda: family(area(), shrink=0.5), "shrink"),
         (lambda: family(area(), offset="little"), "offset"),
         (lambda: family(area(), size=30), "patch_size"),
+        (lambda: family(area(), seed=None), "seed is None"),
+        (lambda: family(area(), rounded=2.0), "rounded"),
+        (lambda: family(area(), phantoms=-1.0), "phantoms"),
         (lambda: area(share=0.0), "share"),
         (lambda: area(magnitude=2.0), "magnitude"),
         (lambda: Member(partial(GaussianProfile, 4, 2), sigma=[1.0, 0.5]), "sigma"),
