@@ -15,7 +15,7 @@ BUNDLES = sorted(p for p in (Path(__file__).resolve().parents[2] / "bundles").it
 SCHEMA = Path(__file__).with_name("metadata_schema.json")
 
 # The configs that every bundle has.
-COMMANDS = ("train", "evaluate", "wiener", "inference", "multi_gpu_train", "multi_gpu_evaluate")
+COMMANDS = ("train", "evaluate", "wiener", "robustness", "inference", "multi_gpu_train", "multi_gpu_evaluate")
 
 # Names that a user learns once.
 COMMON_KEYS = {
@@ -96,7 +96,7 @@ def test_overlays_change_known_places_only(bundle: Path) -> None:
     base = ConfigParser(ConfigParser.load_config_files(files))
     inference = ConfigParser(_config(bundle, "inference.json"))
     overlays = sorted((bundle / "configs").glob("*.json"))
-    own = {"train.json", "evaluate.json", "wiener.json", "inference.json", "metadata.json"}
+    own = {"train.json", "evaluate.json", "wiener.json", "robustness.json", "inference.json", "metadata.json"}
     # Overlays for several processes add the wrapper of the network and a sampler, one for several models the models.
     new = {"parallel_network", "validate::dataloader::sampler", "published"}
     for overlay in (path for path in overlays if path.name not in own):
@@ -168,6 +168,7 @@ def test_configs_of_all_bundles_differ_only_in_what_is_theirs(bundle: Path) -> N
         *("dataset_dir", "data_manifest", "degradation", "network_def", "loss", "lr_scheduler", "halo", "model_name"),
         *("max_epochs", "learning_rate", "patch_size", "experiment_name", "scale_factor", "validate#handlers"),
         *("context_slices", "blur_grid", "vgg", "vgg_layers", "vgg_weights", "zscore", "comparison", "cine_table"),
+        *("every", "neighbours", "others"),  # of robustness
         *("m_mode", "other_blurs", "other_degradations", "noise", "loss_with_perceptual", "input", "amp", "imports"),
     }
     for name in (f"{name}.json" for name in COMMANDS):

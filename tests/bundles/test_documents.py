@@ -105,6 +105,7 @@ def test_a_printed_command_runs(
         "evaluating": "table.md",
         "inference": "scan_sr.nii.gz",
     }[run_id]
+    made = "robustness.md" if "configs/robustness.json" in files else made
     assert (Path(options["output_dir"]) / made).is_file()
 
 
@@ -114,7 +115,7 @@ def test_keys_that_a_page_mentions_exist(page: str) -> None:
     prose = re.sub(r"^```\w*\n.*?^```", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
     mentioned = set(re.findall(r"`--(\w+)[^`]*`", prose))
     assert mentioned or page != "README"
-    files = [f"configs/{name}.json" for name in ("train", "evaluate", "inference")]
+    files = [f"configs/{name}.json" for name in ("train", "evaluate", "robustness", "inference")]
     known = _config(bundle, files).keys() | {"config_file"}
     assert not mentioned - known - set(inspect.signature(monai_run).parameters)
 

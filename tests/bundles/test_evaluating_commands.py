@@ -37,3 +37,18 @@ def test_evaluating_writes_the_table_of_the_trained_weights(
     assert "holds results already" in refusal(
         1, command, "evaluating", "train", "evaluate", output_dir=str(evaluated), **dataset
     )
+
+
+def test_robustness_is_tried_with_the_trained_weights(command: Command, dataset: dict[str, str], trained: Path) -> None:
+    names = ("evaluating", "train", "evaluate", "robustness")
+    # An overlay of no keys: the weights of the bundle.
+    keys = {"output_dir": str(trained), "noise_levels": [0.0], "others": {"shipped": []}, **dataset}
+    command(*names, **keys)
+    content = json.loads((trained / "robustness.json").read_text())
+    assert content["subjects"] == ["sub-3", "sub-4"]
+    assert content["weights_sha256"] == sha256(trained / "model.pt")
+    methods = {name: found["psnr"] for name, found in content["cells"][0]["methods"].items()}
+    assert list(methods) == ["cubic", "spline", "zero_filled", "wiener", "model", "shipped"]
+    assert methods["model"] != methods["shipped"]
+    assert {"robustness.csv", "robustness.md", "robustness.png"} <= {path.name for path in trained.iterdir()}
+    assert "holds results already" in refusal(1, command, *names, **keys)
