@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import platform
+from collections.abc import MutableMapping
 from typing import Any
 
 import torch
 import torch.distributed as dist
 from monai.utils import set_determinism
 
-from custom.command_line import check_keys, config_as_run, report_errors
+from custom.command_line import check_command_line, config_as_run, report_errors, use_typed_paths
 from custom.errors import UsageError
 from custom.inferers.precision import Precision
 from custom.memory import keep_freed_memory
@@ -23,8 +24,9 @@ __all__ = ["Run", "local_device"]
 class Run:
     """One run of a bundle command: configuration, random seed, precision and processes.
 
-    A config makes one and passes it on to what needs it. Making it does nothing; `start` is the first entry of a
-    config's `initialize`, `finish` the last of its `finalize`.
+    A config makes one and passes it on to what needs it. From then on errors are reported in words, the first of them
+    those of the command line. `start` is the first entry of a config's `initialize`, `finish` the last of its
+    `finalize`.
 
     Args:
         seed: of all random generators; None leaves them alone.
@@ -35,6 +37,9 @@ class Run:
 
     Attributes:
         precision: of the networks.
+
+    Raises:
+        UsageError: as `check_command_line`; for a `debug` that is neither true nor false.
     """
 
     def __init__(
@@ -45,10 +50,11 @@ class Run:
         distributed: bool | str = False,
         debug: bool | str = False,
     ) -> None:
+        report_errors(switch("debug", debug))
+        check_command_line()
         self.seed = seed
         self.device = device
         self.distributed = distributed
-        self.debug = debug
         self.precision = Precision(amp, device)
 
     @property
@@ -56,20 +62,24 @@ class Run:
         """The merged config of the command with its overrides, not resolved; empty outside of a bundle command."""
         return config_as_run()
 
-    def start(self) -> None:
+    def start(self, resolved: MutableMapping[str, Any] | None = None) -> None:
         """Prepare the process.
 
-        Errors are reported in words from here on; a misspelt key on the command line is one. The random
-        generators of Python, numpy and torch are set, and freed memory is kept for the next buffer. With `distributed`
-        the process joins those that torchrun started (NCCL where there are GPUs, gloo elsewhere), only the first one
-        logs, and all take its precision: replicas of different precision would not train one network.
+        Paths of the command line are used as they were typed. The random generators of Python, numpy and torch are set,
+        and freed memory is kept for the next buffer. With `distributed` the process joins those that torchrun started
+        (NCCL where there are GPUs, gloo elsewhere), only the first one logs, and all take its precision: replicas of
+        different precision would not train one network.
+
+        Args:
+            resolved: what MONAI has resolved of the config so far: `__local_refs`, which every expression of a config
+                knows.
 
         Raises:
-            UsageError: for a misspelt key, a device that is not there, an unknown `amp`; for `distributed` without
-                torchrun.
+            UsageError: for a path without a value, a device that is not there, an unknown `amp`; for `distributed`
+                without torchrun.
         """
-        report_errors(switch("debug", self.debug))
-        check_keys()
+        if resolved is not None:
+            use_typed_paths(resolved)
         keep_freed_memory()
         if switch("distributed", self.distributed) and not dist.is_initialized():
             _join_processes()

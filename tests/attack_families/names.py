@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import nibabel as nib
@@ -67,11 +68,12 @@ def _read(folder: Path, name: str, kind: str) -> None:
 
 def command_names(rng: np.random.Generator) -> Iterator[Attack]:
     """Give such words to the inference command: they are the path that was typed, and nothing else."""
-    words = [*_NAMES[:6], "$@bundle_root", "$open('ran', 'w')", "@checkpoint", "'a'"]
+    words = [*_NAMES[:6], "$@bundle_root", "$open('ran', 'w')", "@checkpoint", "'a'", "{'_target_': 'os.abort'}"]
     for name in [*words, *rng.choice([word for word in _NAMES if word not in words], 6, replace=False)]:
         for key in ("input", "output_dir"):
-            yield Attack(f"--{key} {name!r}", _infer, (str(name), key), seconds=240)
-    for typed in (("--input", ""), ("--input",), (), ("--input", "--output_dir")):
+            yield Attack(f"--{key} {name!r}", _infer, (str(name), key), must="result", seconds=240)
+    missing = (("--input", ""), ("--input=",), ("--input",), (), ("--input", "--overwrite", "true"))
+    for typed in (*missing, ("--input", "-"), ("--input", "-a"), ("--input", "a", "b"), ("--input", "a", "--", "b")):
         yield Attack(f"no input: {typed}", _refused, typed, must="refused", seconds=240)
 
 
@@ -80,7 +82,10 @@ def _infer(folder: Path, name: str, key: str) -> None:
     scan = folder / given["input"] / "a.nii.gz"
     save_nifti(scan, tiny_volume(0, (12, 10, 2)))
     there = set(folder.rglob("*"))
-    command(folder, "--input", given["input"], "--output_dir", given["output_dir"])
+    # Before it reads a line of ours, MONAI opens what follows a %, and imports what follows $import.
+    paths = {key: f"./{value}" if value.startswith(("%", "$import")) else value for key, value in given.items()}
+    words = ([f"--{key}={path}"] if path.startswith("-") else [f"--{key}", path] for key, path in paths.items())
+    command(folder, *chain.from_iterable(words))
     result = folder / given["output_dir"] / "a_sr.nii.gz"
     made = {path for path in folder.rglob("*") if path not in there} - {result, result.parent, folder / "command.log"}
     if made:

@@ -169,7 +169,7 @@ def test_configs_of_all_bundles_differ_only_in_what_is_theirs(bundle: Path) -> N
         *("max_epochs", "learning_rate", "patch_size", "experiment_name", "scale_factor", "validate#handlers"),
         *("context_slices", "blur_grid", "vgg", "vgg_layers", "vgg_weights", "zscore", "comparison", "cine_table"),
         *("every", "neighbours", "others"),  # of robustness
-        *("m_mode", "other_blurs", "other_degradations", "noise", "loss_with_perceptual", "input", "amp", "imports"),
+        *("m_mode", "other_blurs", "other_degradations", "noise", "loss_with_perceptual", "amp", "imports"),
     }
     for name in (f"{name}.json" for name in COMMANDS):
         ours, first = (_common(_config(folder, name), own) for folder in (bundle, BUNDLES[0]))

@@ -96,6 +96,9 @@ def test_wrong_use_of_inference(command: Command, case: BundleCase, scan: Path, 
     def refused(exit_code: int, **keys: Any) -> str:
         return refusal(exit_code, command, "inference", "inference", **{"input": str(scan), "output_dir": out, **keys})
 
+    for key in (None, ""):
+        assert "no input is given" in refused(2, input=key)
+    assert not Path(out).exists()
     assert "nothing.nii" in refused(1, input=str(tmp_path / "nothing.nii"))
     (tmp_path / "file").write_text("in the way")
     assert "cannot be written to" in refused(1, output_dir=str(tmp_path / "file" / "out"))
