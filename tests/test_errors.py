@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from custom.arrays import RandomPatches, intensity_scale, slab_bounds
-from custom.degradations import AreaMean, BicubicGaussian, GaussianBlur, SliceBySlice
+from custom.degradations import AreaMean, BicubicGaussian, GaussianBlur, Grid, SliceBySlice
 from custom.engines import PatchPairs
 from custom.errors import InputError, MissingFileError, UsageError, input_error_in
 from custom.evaluation import comparison_picture
 from custom.evaluation.summary import summarise
 from custom.handlers.comparison import ComparisonTable
 from custom.inferers import Precision, Tiles, VolumeSlices
+from custom.kspace import crop_centre, pad_centre
 from custom.manifests import expand_ranges, load_manifest
 from custom.metrics import LPIPS
 from custom.metrics.image import crop
@@ -110,3 +111,18 @@ def test_a_scan_that_does_not_fit_is_the_fault_of_the_input(call: Callable[[], o
     with pytest.raises(InputError, match=words) as caught:
         call()
     assert not isinstance(caught.value, UsageError)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: crop_centre(PICTURE, [0], [-1]), "at least 1"),
+        (lambda: pad_centre(PICTURE, [4], [-1]), "crop_centre makes it shorter"),
+        (lambda: Grid.pixel_centre((2, 2)).shape_lr((4, 4, 4)), r"shape \(4, 4, 4\)"),
+        (lambda: Grid.pixel_centre((2, 2)).affine_lr(torch.eye(3).numpy()), r"affine of shape \(3, 3\)"),
+    ],
+)
+def test_sizes_that_only_code_gives_are_the_fault_of_the_code(call: Callable[[], object], words: str) -> None:
+    with pytest.raises(ValueError, match=words) as caught:
+        call()
+    assert not isinstance(caught.value, InputError)

@@ -52,6 +52,11 @@ class Grid:
         """The number of spatial axes, 2 or 3."""
         return len(self.scale)
 
+    @property
+    def is_symmetric(self) -> bool:
+        """Whether a low-resolution image flips with its high-resolution one, as on a pixel-centre grid."""
+        return self == Grid.pixel_centre(self.scale)
+
     def shape_lr(self, shape_hr: Sequence[int]) -> tuple[int, ...]:
         """Give the low-resolution shape of a high-resolution one: `ceil(n / scale)` per spatial axis."""
         return tuple(-(-n // s) for n, s in zip(self._checked(shape_hr), self.scale, strict=True))
@@ -90,7 +95,7 @@ class Grid:
             4 x 4 float64.
 
         Raises:
-            InputError: not a 4 x 4 matrix.
+            ValueError: not a 4 x 4 matrix.
         """
         return _checked_affine(affine_hr) @ self._index_affine()
 
@@ -124,7 +129,7 @@ class Grid:
     def _checked(self, shape: Sequence[int]) -> tuple[int, ...]:
         shape = tuple(int(n) for n in shape)
         if len(shape) != self.spatial_dims or min(shape) < 1:
-            raise InputError(f"shape {shape}: give {self.spatial_dims} spatial sizes of at least 1 for {self}")
+            raise ValueError(f"shape {shape}: give {self.spatial_dims} spatial sizes of at least 1 for {self}")
         return shape
 
     def _index_affine(self) -> NDArray[np.float64]:
@@ -137,5 +142,5 @@ class Grid:
 def _checked_affine(affine: ArrayLike) -> NDArray[np.float64]:
     matrix = np.asarray(affine, dtype=np.float64)
     if matrix.shape != (4, 4):
-        raise InputError(f"affine of shape {matrix.shape}: give a 4 x 4 matrix (also for a 2D grid)")
+        raise ValueError(f"affine of shape {matrix.shape}: give a 4 x 4 matrix (also for a 2D grid)")
     return matrix

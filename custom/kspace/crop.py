@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from custom.errors import InputError
 from custom.kspace.fourier import fft_centred, ifft_centred
 
 __all__ = ["crop_centre", "fourier_resample", "pad_centre", "phase_ramp"]
@@ -16,7 +15,7 @@ __all__ = ["crop_centre", "fourier_resample", "pad_centre", "phase_ramp"]
 
 def _check_sizes(sizes: Sequence[int], axes: Sequence[int]) -> None:
     if len(sizes) != len(axes) or any(size < 1 for size in sizes):
-        raise InputError(f"sizes={tuple(sizes)} for axes={tuple(axes)}: give one size of at least 1 for each axis")
+        raise ValueError(f"sizes={tuple(sizes)} for axes={tuple(axes)}: give one size of at least 1 for each axis")
 
 
 def crop_centre(x: Tensor, sizes: Sequence[int], axes: Sequence[int]) -> Tensor:
@@ -31,12 +30,12 @@ def crop_centre(x: Tensor, sizes: Sequence[int], axes: Sequence[int]) -> Tensor:
         A view of x. With `norm="ortho"` k-space the image intensities fall by `sqrt(size / n)` for each axis.
 
     Raises:
-        InputError: the sizes do not fit the axes, or one is larger than what there is.
+        ValueError: the sizes do not fit the axes, or one is larger than what there is.
     """
     _check_sizes(sizes, axes)
     for size, axis in zip(sizes, axes, strict=True):
         if size > x.shape[axis]:
-            raise InputError(f"cannot crop axis {axis} of length {x.shape[axis]} to {size}; pad_centre makes it longer")
+            raise ValueError(f"cannot crop axis {axis} of length {x.shape[axis]} to {size}; pad_centre makes it longer")
         x = x.narrow(axis, x.shape[axis] // 2 - size // 2, size)
     return x
 
@@ -53,13 +52,13 @@ def pad_centre(x: Tensor, sizes: Sequence[int], axes: Sequence[int]) -> Tensor:
         A new tensor.
 
     Raises:
-        InputError: the sizes do not fit the axes, or one is smaller than what there is.
+        ValueError: the sizes do not fit the axes, or one is smaller than what there is.
     """
     _check_sizes(sizes, axes)
     shape = list(x.shape)
     for size, axis in zip(sizes, axes, strict=True):
         if size < x.shape[axis]:
-            raise InputError(
+            raise ValueError(
                 f"cannot pad axis {axis} of length {x.shape[axis]} to {size}; crop_centre makes it shorter"
             )
         shape[axis] = size
@@ -114,7 +113,7 @@ def fourier_resample(image: Tensor, size: int, axis: int, offset: float = 0.0) -
         Real for real input, complex for complex; 16-bit floats give float32. The mean along the axis is kept.
 
     Raises:
-        InputError: the size is smaller than 1.
+        ValueError: the size is smaller than 1.
     """
     _check_sizes([size], [axis])
     n = image.shape[axis]

@@ -107,6 +107,13 @@ def test_overlays_change_known_places_only(bundle: Path) -> None:
             assert place in base or place in inference or place in new, f"{overlay.name}: {key}"
 
 
+def test_every_command_takes_paths_as_they_were_typed(bundle: Path) -> None:
+    """By what `Run.start` is handed; see custom/command_line.py."""
+    started = [path for path in (bundle / "configs").glob("*.json") if "run_state.start(" in path.read_text()]
+    assert {"train.json", "evaluate.json", "inference.json"} <= {path.name for path in started}
+    assert not [path for path in started if "run_state.start(__local_refs)" not in path.read_text()]
+
+
 def test_metadata_fits_the_schema(bundle: Path) -> None:
     digest = hashlib.sha256(SCHEMA.read_bytes()).hexdigest()
     verify_metadata(

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from custom.degradations import Grid
 from custom.inferers import FlipEnsemble, Frames, Tiles, VolumeSlices
 
 
@@ -18,7 +19,7 @@ class _Double(nn.Module):
 @pytest.mark.parametrize("slice_axis", [0, -1])
 @torch.no_grad()
 def test_each_frame_is_an_ordinary_scan(slice_axis: int) -> None:
-    chain = VolumeSlices(slice_axis, inferer=FlipEnsemble(inferer=Tiles(3, 1, 2)))
+    chain = VolumeSlices(slice_axis, inferer=FlipEnsemble(Grid.pixel_centre((2, 2)), inferer=Tiles(3, 1, 2)))
     cine = torch.rand(1, 4, 5, 6, 7)
     result = Frames(inferer=chain)(cine, _Double())
     expected = torch.cat([chain(cine[:, t : t + 1], _Double()) for t in range(4)], 1)
