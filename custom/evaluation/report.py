@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from custom.degradations import Degradation, SeparableDegradation
 from custom.evaluation.conditions import trial_conditions
 from custom.evaluation.models import AppliedModel, load_applied_models
+from custom.evaluation.no_truth import no_truth_rows, write_no_truth
 from custom.evaluation.robustness import robustness_rows, write_robustness
 from custom.evaluation.wiener import load_wiener
 from custom.manifests import Manifest
@@ -43,7 +44,9 @@ def robustness_report(
     device: torch.device | str = "cpu",
     overwrite: bool | str = False,
 ) -> None:
-    """Try a network on scans that were measured in many ways, and write robustness.csv, .json, .md and .png.
+    """Try a network on scans that were measured in many ways, on phantoms, and on scans at their own resolution.
+
+    Writes robustness.csv, .json, .md and .png, and no_truth.csv, .md and .png.
 
     Args:
         output_dir: where the files go.
@@ -85,3 +88,6 @@ def robustness_report(
         "seed": seed,
     }
     write_robustness(rows, list(models), output_dir, origin)
+    is_cine = manifest.content["kind"] == "cine"
+    native = no_truth_rows(scans, scan_degradation, models, neighbours=neighbours, cine=is_cine, seed=seed)
+    write_no_truth(*native, output_dir, centre=is_cine)

@@ -50,5 +50,8 @@ def test_robustness_is_tried_with_the_trained_weights(command: Command, dataset:
     methods = {name: found["psnr"] for name, found in content["cells"][0]["methods"].items()}
     assert list(methods) == ["cubic", "spline", "zero_filled", "wiener", "model", "shipped"]
     assert methods["model"] != methods["shipped"]
-    assert {"robustness.csv", "robustness.md", "robustness.png"} <= {path.name for path in trained.iterdir()}
+    names_of_files = {f"{name}.{end}" for name in ("robustness", "no_truth") for end in ("csv", "md", "png")}
+    assert names_of_files <= {path.name for path in trained.iterdir()}
+    inputs = {row["input"] for row in table(trained / "no_truth.csv")}
+    assert {"flat", "edge", "ramp", "sub-3, flat parts", "sub-4, flat parts"} <= inputs
     assert "holds results already" in refusal(1, command, *names, **keys)
