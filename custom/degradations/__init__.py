@@ -16,6 +16,7 @@ from custom.degradations.image_domain import (
     GaussianProfile,
 )
 from custom.degradations.kspace_crop import KSpaceCrop
+from custom.degradations.pseudo_inverse import PseudoInverse
 from custom.degradations.separable import SeparableDegradation
 from custom.degradations.sharpened import Sharpened
 from custom.degradations.slices import SliceBySlice
@@ -35,6 +36,7 @@ __all__ = [
     "KSpaceCrop",
     "Member",
     "PolyphaseUpsampler",
+    "PseudoInverse",
     "RandomFamily",
     "SeparableDegradation",
     "Sharpened",

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from torch import Tensor, nn
 
 from custom.degradations.grid import Grid
+from custom.degradations.pseudo_inverse import PseudoInverse
 from custom.degradations.upsampling import PolyphaseUpsampler
-from custom.errors import InputError
+from custom.errors import InputError, UsageError
 
 __all__ = ["Degradation"]
 
@@ -103,6 +104,20 @@ class Degradation(nn.Module, ABC):
             InputError: the number of axes is wrong, or the size does not belong to the image.
             TypeError: an integer or boolean tensor.
         """
+
+    def pseudo_inverse(self, size: Sequence[int]) -> PseudoInverse:
+        """Make the pseudo-inverse for one of the images that `independent_images` returns.
+
+        Args:
+            size: the spatial shape of the high-resolution image.
+
+        Raises:
+            UsageError: the degradation has none that is stable and quick to compute.
+        """
+        raise UsageError(
+            f"{type(self).__name__} has no pseudo-inverse, since it is not one matrix for each axis; data_consistency "
+            "has to be off"
+        )
 
     def upsampler(self, method: str = "cubic") -> PolyphaseUpsampler:
         """Make the interpolation as a module for networks: scriptable, traceable, for any size, without parameters.

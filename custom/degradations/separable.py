@@ -12,6 +12,7 @@ from torch import Tensor
 
 from custom.degradations.base import Degradation
 from custom.degradations.grid import Grid
+from custom.degradations.pseudo_inverse import PseudoInverse
 from custom.degradations.upsampling import UPSAMPLING_METHODS, interpolation_matrix
 from custom.errors import UsageError
 from custom.kspace import fourier_resample
@@ -19,6 +20,8 @@ from custom.kspace import fourier_resample
 __all__ = ["SeparableDegradation"]
 
 _CACHED_MATRICES = 64
+# Relative to the largest: what is weaker is amplified more than twentyfold by the pseudo-inverse, noise too.
+_SMALLEST_SINGULAR_VALUE = 0.05
 
 
 class SeparableDegradation(Degradation):
@@ -100,6 +103,12 @@ class SeparableDegradation(Degradation):
         for axis, n in enumerate(sizes):
             hr = hr.narrow(axis + 2, 0, n)
         return hr
+
+    def pseudo_inverse(self, size: Sequence[int]) -> PseudoInverse:
+        """Make the pseudo-inverse; components that are weakened to below 5 % of the strongest are left out."""
+        return PseudoInverse(
+            [self.axis_matrix(axis, n) for axis, n in enumerate(size)], self._apply_axes, _SMALLEST_SINGULAR_VALUE
+        )
 
     def extra_repr(self) -> str:
         """Show the scale and the offset of the grid."""

@@ -10,6 +10,7 @@ from torch import Tensor
 from custom.arrays.slices import checked_slice_axis, slices_to_volume, volume_to_slices
 from custom.degradations.base import Degradation
 from custom.degradations.grid import Grid
+from custom.degradations.pseudo_inverse import PseudoInverse
 
 __all__ = ["SliceBySlice"]
 
@@ -48,6 +49,10 @@ class SliceBySlice(Degradation):
     def upsample(self, lr: Tensor, method: str = "cubic", size: Sequence[int] | None = None) -> Tensor:
         """Interpolate within the slices; see `Degradation.upsample`."""
         return self.by_image(partial(self.in_plane.upsample, method=method, size=self._size_in_plane(lr, size)), lr)
+
+    def pseudo_inverse(self, size: Sequence[int]) -> PseudoInverse:
+        """Make the pseudo-inverse of a slice, of the two sizes of the slice."""
+        return self.in_plane.pseudo_inverse(size)
 
     def grid_for(self, spatial_dims: int) -> Grid:
         """Return the grid of pictures (2) or of volumes (3)."""

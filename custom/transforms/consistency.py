@@ -10,8 +10,9 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
 from custom.degradations import Degradation
-from custom.errors import InputError, UsageError
+from custom.errors import InputError
 from custom.metrics import largest_inconsistency
+from custom.options import number_above_0
 from custom.transforms.meta import name_of, without_meta
 
 __all__ = ["CheckConsistencyd"]
@@ -46,12 +47,7 @@ class CheckConsistencyd(MapTransform):
         super().__init__(keys, allow_missing_keys)
         self.source = source
         self.degradation = degradation
-        try:
-            self.limit = float(limit)
-        except (TypeError, ValueError):
-            self.limit = 0.0
-        if not self.limit > 0:
-            raise UsageError(f"consistency_limit is {limit!r}; give a number above 0, or inf for none")
+        self.limit = number_above_0("consistency_limit", limit)
 
     @torch.no_grad()
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
