@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
+from pydicom.tag import Tag
 from pydicom.uid import UID
 
-__all__ = ["Change", "at", "claim_syntax", "drop", "item", "set_values", "without"]
+__all__ = ["Change", "at", "claim_syntax", "drop", "item", "raw", "set_values", "without"]
 
 Change = Callable[[Dataset, int, int], "Dataset | None"]
 
@@ -32,6 +35,16 @@ def without(*left_out: tuple[int, int]) -> Change:
 def set_values(**values: object) -> Callable[[Dataset], object]:
     """Set elements."""
     return lambda data: [setattr(data, keyword, value) for keyword, value in values.items()]
+
+
+def raw(keyword: str, value: bytes) -> Callable[[Dataset], object]:
+    """Set an element to bytes, which pydicom would not take as its value."""
+
+    def change(data: Dataset) -> None:
+        tag = Tag(keyword)
+        data._dict[tag] = RawDataElement(tag, dictionary_VR(tag), len(value), value, 0, False, True)
+
+    return change
 
 
 def drop(keyword: str) -> Callable[[Dataset], object]:

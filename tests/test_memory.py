@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -60,3 +61,49 @@ def test_elsewhere_nothing_happens(monkeypatch: pytest.MonkeyPatch, platform: st
     monkeypatch.setattr(memory, "sys", SimpleNamespace(platform=platform))
     monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: SimpleNamespace())  # a library without mallopt
     assert not memory.keep_freed_memory()
+
+
+def test_the_memory_at_hand_is_the_least_of_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, free in (("_free_of_system", 70), ("_free_of_container", 50), ("_free_of_process", 60)):
+        monkeypatch.setattr(memory, name, lambda free=free: free)
+    assert memory.memory_at_hand() == 50
+    monkeypatch.setattr(memory, "_free_of_process", lambda: -5)
+    assert memory.memory_at_hand() == 0
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="there is no /proc")
+def test_a_limit_of_the_process_counts(forked_python: ForkedPython) -> None:
+    program = """
+import resource
+from custom.memory import memory_at_hand
+resource.setrlimit(resource.RLIMIT_AS, (2**34, 2**34))
+before = memory_at_hand()
+held = bytearray(2**28)
+print(before < 2**34, abs(before - memory_at_hand() - 2**28) < 2**24)
+"""
+    ended = forked_python.run("-c", program)
+    assert ended.stdout.split() == ["True", "True"], ended.stderr
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_limit_of_the_container_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int) -> None:
+    """Of the group of the process or one above; what of its files' pages is not in use can be taken."""
+    limit, used, unused = (
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+        if version == 1
+        else ("memory.max", "memory.current", "inactive_file")
+    )
+    own = tmp_path / "root" / "outer" / "inner"
+    own.mkdir(parents=True)
+    for folder, most, taken in ((own, "max", 300), (own.parent, "1000", 400)):
+        (folder / limit).write_text(f"{most}\n")
+        (folder / used).write_text(f"{taken}\n")
+        (folder / "memory.stat").write_text(f"anon 5\n{unused} 100\n")
+    groups = tmp_path / "cgroup"
+    controller = {1: "memory", 2: ""}[version]
+    groups.write_text(f"9:name=systemd:/\n4:{controller}:/outer/inner\n")
+    monkeypatch.setattr(memory, "_OWN_CGROUPS", str(groups))
+    monkeypatch.setitem(memory._CGROUPS, controller, (str(tmp_path / "root"), *memory._CGROUPS[controller][1:]))
+    assert memory._free_of_container() == 1000 - 400 + 100
+    groups.unlink()
+    assert memory._free_of_container() == sys.maxsize

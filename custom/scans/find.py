@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from custom.errors import InputError, MissingFileError, input_error_in, working_on
-from custom.scans.dicom.headers import is_dicom
+from custom.scans.dicom.files import is_dicom
 from custom.scans.dicom.search import DicomSearch
 from custom.scans.dicom.stack_files import StackFiles, file_stem, is_named_dicom
 from custom.scans.nifti import NIFTI_SUFFIXES
@@ -31,12 +31,13 @@ def scan_suffix(path: str | os.PathLike[str]) -> str:
     return next((suffix for suffix in KNOWN_SUFFIXES if name.endswith(suffix)), "")
 
 
-def find_scan(path: str | os.PathLike[str]) -> ScanReference:
+def find_scan(path: str | os.PathLike[str], search: DicomSearch | None = None) -> ScanReference:
     """Find the scan that a path stands for; of DICOM the headers are read, of other files nothing but the first bytes.
 
     Args:
         path: NIfTI (.nii, .nii.gz), a picture (.png, .jpg, .jpeg), a DICOM file of any name, which stands for its
             series (the files of the same folder, series and kind of image), or a folder that holds one DICOM series.
+        search: a search that has looked into some folders already, for who looks for many scans.
 
     Returns:
         The scan; a DICOM series that cannot be read comes with its problem.
@@ -46,9 +47,10 @@ def find_scan(path: str | os.PathLike[str]) -> ScanReference:
         InputError: for an empty file, a file of an unknown kind, and a folder without or with several DICOM series.
     """
     place = Path(path)
+    search = search or DicomSearch()
     if not place.is_dir():
-        return _find_file(place, DicomSearch())
-    stacks = DicomSearch().below(place).stacks
+        return _find_file(place, search)
+    stacks = search.below(place).stacks
     if not stacks:
         raise InputError(f"{place}: no DICOM image of MR in this folder; check the path")
     if len(stacks) > 1:
@@ -135,7 +137,7 @@ def _find_file(file: Path, search: DicomSearch) -> ScanReference:
     if not _is_dicom_file(file):
         return _file_reference(file)
     try:
-        return _series_reference(search.stack_of(file))
+        return _series_reference(search.stack_of(file), named=file)
     except InputError as err:
         return ScanReference(file, "dicom", file_stem(file), file.parent, problem=str(err))
 
@@ -150,6 +152,8 @@ def _is_dicom_file(file: Path) -> bool:
     if not file.exists():
         link = "a link to a file that is not there" if file.is_symlink() else "no such file"
         raise MissingFileError(f"{file}: {link}; check the path")
+    if not file.is_file():
+        raise InputError(f"{file}: a pipe, a socket or a device, where a file is needed; copy its content into a file")
     content_is_dicom = is_dicom(file)
     if not (content_is_dicom or is_named_dicom(file) or scan_suffix(file)):
         raise InputError(f"{file}: not a kind of file that can be read; known are DICOM, {', '.join(KNOWN_SUFFIXES)}")
@@ -170,15 +174,17 @@ def _file_reference(file: Path) -> ScanReference:
     )
 
 
-def _series_reference(files: StackFiles) -> ScanReference:
+def _series_reference(files: StackFiles, named: Path | None = None) -> ScanReference:
     """Put a DICOM series in order; one that has none is called by its first file by name."""
     folder = files.path.parent if files.files[0].multiframe else files.folder.parent
     try:
         with working_on(files.path):
-            stack = files.arranged()
+            stack = files.arranged(named=named is not None)
     except Exception as err:
         problem = str(input_error_in(err))
         return ScanReference(files.above or files.path, "dicom", files.name, folder, problem=problem)
+    if named and files.beside:
+        logger.warning("%s: its series is read without a file beside it: %s", named, files.beside)
     return ScanReference(files.above or stack.files[0], "dicom", files.name, folder, stack)
 
 

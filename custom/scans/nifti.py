@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import logging
 import math
 from collections.abc import Iterator, Sequence
@@ -16,6 +17,7 @@ from nibabel.quaternions import mat2quat
 from custom.arrays.geometry import affine_distance
 from custom.errors import InputError
 from custom.scans.scan import Scan, ScanHeader, check_shape
+from custom.scans.sizes import LARGEST_DEFLATE_RATIO, check_memory
 
 __all__ = ["NIFTI_SUFFIXES", "check_nifti_header", "read_nifti", "write_nifti"]
 
@@ -24,14 +26,15 @@ logger = logging.getLogger(__name__)
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
 
 _GZIP_MAGIC = b"\x1f\x8b"
-# Deflate cannot do better than 1032:1 (zlib's own documentation), so a header that promises more is wrong.
-_LARGEST_GZIP_RATIO = 1032
+# Extensions lie between header and voxels; more than this (bytes) nobody writes, and all of them are read.
+_LARGEST_OFFSET = 2**26
 # Higher levels take several times as long for a few per cent.
 _GZIP_LEVEL = 1
 # Corners of the field of view that differ by less than this (mm) are the same place.
 _SAME_PLACE_MM = 0.01
 # A qform that moves a corner of the field of view by more than this part of a voxel does not hold the affine.
 _LARGEST_QFORM_ERROR_VOXELS = 0.05
+_FLOAT32_BYTES = 4
 # Sizes of axes are 16-bit integers.
 _LONGEST_AXIS = 2**15 - 1
 _QUATERNION = ("quatern_b", "quatern_c", "quatern_d")
@@ -44,13 +47,14 @@ def check_nifti_header(path: Path) -> None:
     """Read the header alone and refuse what cannot be a scan; the voxels are not touched.
 
     Raises:
-        InputError: for a file that is not NIfTI, whose header cannot be read, or that is shorter than its header says.
+        InputError: for a file that is not NIfTI, whose header cannot be read, or whose size is not that which the
+            header says; of a gzip file the size is only known when its voxels are read.
     """
     with _refusing(path):
         _open(path)
 
 
-def read_nifti(path: Path) -> Scan:
+def read_nifti(path: Path, memory_limit: float | None = None) -> Scan:
     """Read a NIfTI-1 or -2 file, slope and intercept applied, in float32.
 
     A fourth axis is one of frames; a single one is dropped. Their axis is "time" where the header has a unit of time.
@@ -58,13 +62,21 @@ def read_nifti(path: Path) -> Scan:
     Where both sform and qform are set and differ, the sform is used; where none is set, nibabel's guess from the voxel
     sizes is used. A warning is logged in both cases.
 
+    Args:
+        path: the file.
+        memory_limit: see `check_memory`.
+
     Raises:
-        InputError: for a file that cannot be read, and for voxels that are complex numbers or colours.
+        InputError: for a file that cannot be read, whose header and size do not fit, or that does not fit into memory;
+            for voxels that are complex numbers or colours.
     """
     with _refusing(path):
         image = _open(path)
         affine = _affine(image, path)
         header = image.header
+        # A compressed file is unpacked whole, then the voxels are taken out and become float32.
+        copies = 2 if _is_compressed(path) else 1
+        check_memory(path, image.shape, copies * image.get_data_dtype().itemsize + _FLOAT32_BYTES, memory_limit)
         whole = _decompressed(image, path) if _is_compressed(path) else image
         # float32 throughout: half the memory of nibabel's default, and finer than any scanner's integers.
         with np.errstate(over="ignore", invalid="ignore"):
@@ -160,6 +172,7 @@ def _open(path: Path) -> nib.Nifti1Image:
         raise InputError(f"{path}: not a gzip file although it is named .nii.gz; a plain NIfTI has to be named .nii")
     if not _is_compressed(path) and start == _GZIP_MAGIC:
         raise InputError(f"{path}: a gzip file although it is named .nii; rename it to .nii.gz")
+    _check_start(path)
     image = nib.load(path)
     if not isinstance(image, nib.Nifti1Image):
         raise InputError(f"{path}: not a NIfTI file, whatever its name says; convert it to NIfTI")
@@ -170,13 +183,53 @@ def _open(path: Path) -> nib.Nifti1Image:
         raise InputError(f"{path}: the voxels are complex numbers ({stored_type}); write the magnitude and give that")
     check_shape(_shape(image.shape), path, largest_dimension=4)
     promised = _promised_bytes(image)
-    at_most = path.stat().st_size * (_LARGEST_GZIP_RATIO if _is_compressed(path) else 1)
+    size = path.stat().st_size
+    at_most = size * (LARGEST_DEFLATE_RATIO if _is_compressed(path) else 1)
     if promised > at_most:
         raise InputError(
             f"{path}: truncated: the header promises {promised} bytes and the file holds at most {at_most}; "
             "copy or download it again"
         )
+    if size > promised and not _is_compressed(path):
+        raise _too_long(path, image)
     return image
+
+
+def _check_start(path: Path) -> None:
+    """Refuse what nibabel reads without a word, or without end: where voxels begin, how long extensions are, scaling.
+
+    Raises:
+        InputError: for voxels that begin within the header or far behind it, and for a slope that is not finite.
+    """
+    with gzip.open(path) if _is_compressed(path) else path.open("rb") as stream:
+        start = stream.read(nib.Nifti2Header.sizeof_hdr + 4)
+        kind = next((k for k in (nib.Nifti1Header, nib.Nifti2Header) if k.may_contain_header(start)), None)
+        header = kind(start[: kind.sizeof_hdr], check=False) if kind else None
+        if kind is None or not 0 < int(header["dim"][0]) < len(header["dim"]):
+            return  # nibabel says what is wrong
+        offset = float(header["vox_offset"])
+        first = kind.sizeof_hdr + 4
+        if not first <= offset <= _LARGEST_OFFSET:
+            raise InputError(
+                f"{path}: vox_offset is {offset:g}, so the voxels would begin "
+                f"{'within the header' if offset < first else 'far behind it'}; the first place is {first}; mend the "
+                "header, or convert the scan again"
+            )
+        start += stream.read(max(int(offset) - len(start), 0))
+    slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
+    if not (math.isfinite(slope) and math.isfinite(intercept)):
+        raise InputError(
+            f"{path}: scl_slope is {slope:g} and scl_inter {intercept:g}, so the values are not known; mend the "
+            "header, or convert the scan again"
+        )
+    kind.from_fileobj(io.BytesIO(start))  # fails for an extension that is longer than there is room
+
+
+def _too_long(path: Path, image: nib.Nifti1Image) -> InputError:
+    return InputError(
+        f"{path}: the header promises {' x '.join(map(str, image.shape))} voxels of type {image.get_data_dtype()} and "
+        "the file holds more, so sizes or type are wrong; mend the header, or convert the scan again"
+    )
 
 
 def _promised_bytes(image: nib.Nifti1Image) -> int:
@@ -188,8 +241,8 @@ def _decompressed(image: nib.Nifti1Image, path: Path) -> nib.Nifti1Image:
     """Read a gzip file to its end, where the checksum is: nibabel stops at the last voxel and takes damaged ones."""
     with gzip.open(path) as stream:
         content = stream.read(_promised_bytes(image))
-        while stream.read(2**20):
-            pass
+        if stream.read(2**20):  # so many bytes, so that damage shows by the checksum
+            raise _too_long(path, image)
     return type(image).from_bytes(content)
 
 

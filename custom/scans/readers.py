@@ -19,10 +19,10 @@ from custom.scans.scan import Scan, check_scan
 
 __all__ = ["check_header", "read_scan"]
 
-_READERS: Mapping[str, Callable[[ScanReference], Scan]] = {
-    "nifti": lambda scan: read_nifti(scan.path),
-    "picture": lambda scan: read_picture(scan.path),
-    "dicom": lambda scan: read_stack(scan.dicom_stack()),
+_READERS: Mapping[str, Callable[[ScanReference, float | None], Scan]] = {
+    "nifti": lambda scan, memory_limit: read_nifti(scan.path, memory_limit),
+    "picture": lambda scan, memory_limit: read_picture(scan.path, memory_limit),
+    "dicom": lambda scan, memory_limit: read_stack(scan.dicom_stack(), memory_limit),
 }
 _CHECKS: Mapping[str, Callable[[ScanReference], object]] = {
     "nifti": lambda scan: check_nifti_header(scan.path),
@@ -44,12 +44,15 @@ def check_header(scan: ScanReference | str | os.PathLike[str]) -> None:
     _CHECKS[reference.format](reference)
 
 
-def read_scan(scan: ScanReference | str | os.PathLike[str], allow_constant: bool = False) -> MetaTensor:
+def read_scan(
+    scan: ScanReference | str | os.PathLike[str], allow_constant: bool = False, memory_limit: float | None = None
+) -> MetaTensor:
     """Read a scan and check it.
 
     Args:
         scan: as `list_scans` gives it, or a path as `find_scan` takes it.
         allow_constant: take an image of one value, as a mask may be.
+        memory_limit: GB that reading may take, by what the header says; None for the memory that is free.
 
     Returns:
         Float32 (frames, *spatial), contiguous, two or three spatial axes, in the source's units; an ordinary scan has
@@ -61,7 +64,7 @@ def read_scan(scan: ScanReference | str | os.PathLike[str], allow_constant: bool
         InputError: for a file that cannot be read or used; one message that names it, what is wrong and what to do.
     """
     reference = scan if isinstance(scan, ScanReference) else find_scan(scan)
-    read = _READERS[reference.format](reference)
+    read = _READERS[reference.format](reference, memory_limit)
     check_scan(read, reference.path, allow_constant)
     frames = np.moveaxis(read.array, -1, 0) if read.header.frames > 1 else read.array[None]
     meta = {"filename_or_obj": str(reference.path), "header": replace(read.header, source=reference)}

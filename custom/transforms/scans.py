@@ -15,6 +15,7 @@ from custom.errors import InputError
 from custom.scans.dicom.provenance import Provenance
 from custom.scans.readers import read_scan
 from custom.scans.result_names import ResultOptions
+from custom.scans.sizes import checked_limit
 from custom.scans.writers import write_result
 from custom.transforms.meta import affine_of, header_of, meta_of, name_of, with_affine, without_meta
 
@@ -30,8 +31,18 @@ class LoadScand(MapTransform):
     Args:
         keys: keys of the scans. The one under "mask" may hold one value only, and has to lie on the grid of the first
             key, with one frame or as many as that.
+        memory_limit: GB that reading one scan may take; None for the memory that is free.
         allow_missing_keys: pass over keys that an item lacks.
+
+    Raises:
+        UsageError: for a memory_limit that is not above 0.
     """
+
+    def __init__(
+        self, keys: KeysCollection, memory_limit: float | None = None, allow_missing_keys: bool = False
+    ) -> None:
+        super().__init__(keys, allow_missing_keys)
+        self.memory_limit = checked_limit(memory_limit)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Read every key.
@@ -42,7 +53,7 @@ class LoadScand(MapTransform):
         result = dict(data)
         first: MetaTensor | None = None
         for key in self.key_iterator(result):
-            scan = read_scan(result[key], allow_constant=key == "mask")
+            scan = read_scan(result[key], allow_constant=key == "mask", memory_limit=self.memory_limit)
             if key == "mask" and first is not None:
                 _check_same_grid(scan, first)
             first = scan if first is None else first

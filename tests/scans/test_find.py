@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -81,6 +82,18 @@ def test_list_keeps_its_order_and_forgets_repeats(tmp_path: Path) -> None:
         (tmp_path / name).write_text("x")
     given = [tmp_path / "b.nii", str(tmp_path), tmp_path / "b.nii"]
     assert [scan.path for scan in list_scans(given)] == [tmp_path / "b.nii", tmp_path / "a.nii"]
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.png", "a.dcm", "a"])
+def test_pipes_and_devices_are_refused_unopened(tmp_path: Path, name: str) -> None:
+    """Opening the pipe would wait for somebody to write into it."""
+    os.mkfifo(tmp_path / name)
+    (tmp_path / f"device_{name}").symlink_to("/dev/zero")
+    for path in (tmp_path / name, tmp_path / f"device_{name}"):
+        with pytest.raises(InputError, match=rf"{name}: a pipe, a socket or a device, where a file is needed"):
+            list_scans(path)
+    (tmp_path / "b.nii").write_text("x")
+    assert [scan.path.name for scan in list_scans(tmp_path)] == ["b.nii"]
 
 
 def test_nothing_to_list_is_an_error(tmp_path: Path) -> None:

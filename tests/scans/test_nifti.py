@@ -6,6 +6,7 @@ import gzip
 import logging
 import re
 import shutil
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +41,70 @@ def _save(path: Path, array: np.ndarray, step: float = 1.0, unit: str = "msec", 
     return path
 
 
+def _changed(path: Path, offset: int, packing: str, *values: float) -> Path:
+    """Change a header behind nibabel's back, which would not write such a one."""
+    packed = path.suffix == ".gz"
+    content = bytearray(gzip.decompress(path.read_bytes()) if packed else path.read_bytes())
+    struct.pack_into(packing, content, offset, *values)
+    path.write_bytes(gzip.compress(bytes(content)) if packed else bytes(content))
+    return path
+
+
 def _ramp(*shape: int) -> torch.Tensor:
     return torch.arange(float(np.prod(shape))).reshape(1, *shape)
 
 
 # --- reading
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+@pytest.mark.parametrize(
+    ("offset", "packing", "value", "words"),
+    [
+        (108, "<f", 0, r"vox_offset is 0, so the voxels would begin within the header; the first place is 352"),
+        (108, "<f", 300, "vox_offset is 300, so the voxels would begin within"),
+        (108, "<f", 1e9, r"vox_offset is 1e\+09, so the voxels would begin far behind it"),
+        (108, "<f", float("nan"), "vox_offset is nan"),
+        (108, "<f", 368, "truncated|cannot be read as NIfTI"),
+        (42, "<h", 4, "the header promises 4 x 6 x 7 voxels of type int16 and the file holds more"),
+        (42, "<h", 6, "truncated|cannot be read as NIfTI"),
+        (70, "<h", 2, "5 x 6 x 7 voxels of type uint8 and the file holds more"),
+        (112, "<f", float("nan"), "scl_slope is nan and scl_inter 0"),
+        (112, "<f", float("inf"), "scl_slope is inf"),
+        (116, "<f", float("-inf"), "scl_slope is 1 and scl_inter -inf"),
+    ],
+)
+def test_a_header_that_does_not_fit_its_voxels_is_refused(
+    tmp_path: Path, name: str, offset: int, packing: str, value: float, words: str
+) -> None:
+    path = _changed(_save(tmp_path / name, _volume(dtype=np.int16)), offset, packing, value)
+    with pytest.raises(InputError, match=words):
+        read_scan(path)
+
+
+@pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+@pytest.mark.parametrize("more", [b"x", b"x" * 5000])
+def test_more_than_the_header_says_is_refused(tmp_path: Path, kind: Any, name: str, more: bytes) -> None:
+    content = kind(_volume(dtype=np.int16), AFFINE).to_bytes()
+    packed = name.endswith("gz")
+    for behind, is_read in ((b"", True), (more, False)):
+        (tmp_path / name).write_bytes(gzip.compress(content + behind) if packed else content + behind)
+        if is_read:
+            np.testing.assert_array_equal(read_scan(tmp_path / name)[0].numpy(), _volume())
+        else:
+            with pytest.raises(InputError, match="the file holds more, so sizes or type are wrong"):
+                read_scan(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_extensions_are_passed_over_and_never_longer_than_their_room(tmp_path: Path, name: str) -> None:
+    image = nib.Nifti1Image(_volume(dtype=np.int16), AFFINE)
+    image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"made up " * 10))
+    nib.save(image, tmp_path / name)
+    np.testing.assert_array_equal(read_scan(tmp_path / name)[0].numpy(), _volume())
+    with pytest.raises(InputError, match="cannot be read as NIfTI"):
+        read_scan(_changed(tmp_path / name, 352, "<i", 2**31 - 16))
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from custom.scans import ScanHeader, read_scan, write_scan
+from custom.errors import InputError
+from custom.scans import ScanHeader, check_header, read_scan, write_scan
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.jpeg", "a.PNG"])
@@ -30,6 +32,28 @@ def test_sixteen_bits_are_kept(tmp_path: Path) -> None:
     scan = read_scan(tmp_path / "a.png")
     np.testing.assert_array_equal(scan[0].numpy(), grey)
     assert scan.meta["header"].stored_dtype == "uint16"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "words"),
+    [
+        ("a.jpg", {"mode": "CMYK"}, "has the colours of a printer .CMYK."),
+        ("a.png", {"more": 1}, "holds 2 pictures .animated, or of several views.; save each as its own file"),
+        ("a.jpg", {"more": 2, "format": "MPO"}, "holds 3 pictures"),
+        ("a.png", {"more": 1, "format": "GIF"}, "cannot be read as PNG or JPEG"),
+    ],
+)
+def test_other_than_one_picture_in_grey_or_colour_is_refused(
+    tmp_path: Path, name: str, options: dict[str, Any], words: str
+) -> None:
+    """In the header already, so that a manifest with such a picture is refused before a training."""
+    grey = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8))
+    more = [grey.transpose(Image.Transpose.ROTATE_90)] * options.pop("more", 0)
+    saving = {"save_all": True, "append_images": more} if more else {}
+    grey.convert(options.pop("mode", "L")).save(tmp_path / name, **saving, **options)
+    for look in (check_header, read_scan):
+        with pytest.raises(InputError, match=words):
+            look(tmp_path / name)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "P", "1"])

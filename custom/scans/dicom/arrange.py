@@ -85,6 +85,7 @@ def arrange(files: Sequence[ImageFile], numbers: Set[float] = frozenset()) -> Di
         slice_thickness=thickness,
         photometric=first.photometric,
         stored_dtype=first.stored_dtype,
+        frames_per_file=len(first.frames),
         notes=tuple(notes),
     )
 

@@ -14,7 +14,7 @@ from pydicom.sequence import Sequence as DicomSequence
 
 from custom.errors import InputError
 from custom.scans.dicom.fields import shown
-from custom.scans.dicom.headers import open_dicom
+from custom.scans.dicom.files import open_dicom
 
 __all__ = ["clean_copy", "read_clean"]
 

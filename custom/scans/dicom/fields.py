@@ -67,24 +67,26 @@ class Fields:
                 f"{self.path}: {keyword} is not given, so the place or size of the voxels is unknown; export the "
                 "original images"
             )
-        try:
-            found = tuple(float(value) for value in values)
-        except (TypeError, ValueError):
-            found = ()
-        if len(found) != count or not all(map(math.isfinite, found)):
+        found = tuple(map(_finite, values))
+        if len(found) != count or None in found:
+            needed = f"{count} finite numbers are" if count > 1 else "one finite number is"
             raise InputError(
-                f"{self.path}: {keyword} is {shown([str(v) for v in values])}; {count} finite numbers are needed; "
-                "export it again"
+                f"{self.path}: {keyword} is {shown([str(v) for v in values])}; {needed} needed; export it again"
             )
-        return found
+        return tuple(value for value in found if value is not None)
+
+    def number_or(self, keyword: str, default: float) -> float:
+        """Return the one number of an element, or the default where it is not given.
+
+        Raises:
+            InputError: for a value that is not one finite number, which must not be taken for none.
+        """
+        return self.numbers(keyword, 1)[0] if self.has(keyword) else default
 
     def number(self, keyword: str) -> float | None:
         """Return the first number of an element, None where there is none that is finite."""
-        try:
-            value = float(self._list(keyword)[0])
-        except (IndexError, TypeError, ValueError):
-            return None
-        return value if math.isfinite(value) else None
+        values = self._list(keyword)
+        return _finite(values[0]) if values else None
 
     def whole(self, keyword: str, default: int | None = None) -> int:
         """Return a whole number.
@@ -95,11 +97,11 @@ class Fields:
         value = self._value(keyword)
         if value is None and default is not None:
             return default
-        try:
-            return int(value)
-        except (TypeError, ValueError) as err:
+        number = _finite(value)
+        if number is None or not number.is_integer():
             words = "not given" if value is None else f"'{shown(value)}'"
-            raise InputError(f"{self.path}: {keyword} is {words}; a whole number is needed; export it again") from err
+            raise InputError(f"{self.path}: {keyword} is {words}; a whole number is needed; export it again")
+        return int(number)
 
     def item(self, keyword: str) -> Any:
         """Return the first item of a sequence, None where there is none."""
@@ -121,6 +123,15 @@ class Fields:
         if value is None:
             return []
         return [value] if isinstance(value, (str, bytes, int, float)) or not hasattr(value, "__iter__") else list(value)
+
+
+def _finite(value: Any) -> float | None:
+    """Return a finite number, None for anything else; DICOM has no underscores in numbers, as Python has."""
+    try:
+        number = math.nan if "_" in str(value) else float(value)
+    except (OverflowError, TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 def classic_frames(header: Any, path: Path, number_of_frames: int) -> tuple[Frame, ...]:
@@ -221,18 +232,18 @@ def _plane(fields: Fields) -> dict[str, Any]:
         )
     if min(spacing) <= 0:
         raise InputError(f"{fields.path}: PixelSpacing is {list(spacing)}; it has to be above 0; export it again")
-    slope, intercept = fields.number("RescaleSlope"), fields.number("RescaleIntercept")
+    slope, intercept = fields.number_or("RescaleSlope", 1.0), fields.number_or("RescaleIntercept", 0.0)
     if slope == 0.0:
         raise InputError(f"{fields.path}: RescaleSlope is 0, so every voxel has one value; export it again")
     return {
         "position": position,
         "orientation": orientation,
         "pixel_spacing": spacing,
-        "slope": 1.0 if slope is None else slope,
-        "intercept": 0.0 if intercept is None else intercept,
-        "slice_thickness": max(fields.number("SliceThickness") or 0.0, 0.0),
+        "slope": slope,
+        "intercept": intercept,
+        "slice_thickness": max(fields.number_or("SliceThickness", 0.0), 0.0),
         # Some files give it a sign, which means a direction.
-        "spacing_between_slices": abs(fields.number("SpacingBetweenSlices") or 0.0),
+        "spacing_between_slices": abs(fields.number_or("SpacingBetweenSlices", 0.0)),
     }
 
 

@@ -63,6 +63,7 @@ class DicomStack:
         slice_thickness: mm, 0 where it is not given.
         photometric: "MONOCHROME1" (low values are shown bright) or "MONOCHROME2".
         stored_dtype: numpy name of the stored type, such as "int16".
+        frames_per_file: how many frames each file holds, those of other kinds of image included.
         notes: what is odd, in words; logged as warnings when the voxels are read.
     """
 
@@ -77,6 +78,7 @@ class DicomStack:
     slice_thickness: float = 0.0
     photometric: str = "MONOCHROME2"
     stored_dtype: str = "uint16"
+    frames_per_file: int = 1
     notes: tuple[str, ...] = ()
 
     @property

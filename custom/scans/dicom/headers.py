@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import gzip
-import logging
-import threading
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
-from pydicom import config
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_partial
-from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
+from pydicom.uid import UID
 
 from custom.errors import InputError
 from custom.scans.dicom.fields import Fields, classic_frames, enhanced_frames, shown
+from custom.scans.dicom.files import LARGEST_HEADER, lenient_pydicom, open_dicom
 from custom.scans.dicom.frame import Frame
-from custom.scans.dicom.syntaxes import is_compressed, is_supported, syntax_name
+from custom.scans.dicom.syntaxes import is_compressed, is_supported, largest_ratio, syntax_name
 
-__all__ = ["SEQUENCE", "TIMING", "ImageFile", "is_dicom", "lenient_pydicom", "open_dicom", "read_header"]
+__all__ = ["SEQUENCE", "TIMING", "ImageFile", "read_header"]
 
 _MR = "1.2.840.10008.5.1.4.1.1.4"
 _ENHANCED = ("1.2.840.10008.5.1.4.1.1.4.1", "1.2.840.10008.5.1.4.1.1.4.4")
@@ -39,12 +34,7 @@ _LOCALISER_WORDS = ("localizer", "localiser", "scout", "survey")
 # FloatPixelData, the first of the elements that hold pixels.
 _FIRST_PIXEL_TAG = 0x7FE00008
 _PIXEL_DATA = 0x7FE00010
-# Gzip reaches 1032:1, and JPEG 2000 more for an image of air; but each file has a header as well.
-_LARGEST_COMPRESSION = 10_000
 _UNDEFINED_LENGTH = 0xFFFFFFFF
-_GZIP_MAGIC = b"\x1f\x8b"
-# pydicom's settings and the warning filters belong to the whole process.
-_settings_lock = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -92,42 +82,6 @@ class ImageFile:
     frames: tuple[Frame, ...] = ()
 
 
-@contextmanager
-def lenient_pydicom() -> Iterator[None]:
-    """Let pydicom take odd values that do not matter here, such as a UID with a leading zero, without a warning."""
-    log = logging.getLogger("pydicom")
-    with _settings_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        mode, disabled = config.settings.reading_validation_mode, log.disabled
-        config.settings.reading_validation_mode, log.disabled = config.IGNORE, True
-        try:
-            yield
-        finally:
-            config.settings.reading_validation_mode, log.disabled = mode, disabled
-
-
-def is_dicom(path: Path) -> bool:
-    """Say whether the content of a file is DICOM, plain or in gzip; a file that cannot be opened is not."""
-    try:
-        with open_dicom(path) as stream:
-            return stream.read(132)[128:] == b"DICM"
-    except (OSError, EOFError, ValueError, gzip.zlib.error):  # type: ignore[attr-defined]
-        return False
-
-
-@contextmanager
-def open_dicom(path: Path) -> Iterator[BinaryIO]:
-    """Open a file for reading, decompressed if it is gzip."""
-    with path.open("rb") as stream:
-        packed = stream.read(2) == _GZIP_MAGIC
-        stream.seek(0)
-        if packed:
-            with gzip.GzipFile(fileobj=stream) as unpacked:
-                yield cast(BinaryIO, unpacked)
-        else:
-            yield stream
-
-
 def read_header(path: Path) -> ImageFile:
     """Read the header of a DICOM file; if something is wrong with it, the result has a `problem`."""
     try:
@@ -140,6 +94,8 @@ def read_header(path: Path) -> ImageFile:
         except InvalidDicomError:
             words = "not DICOM, whatever its name says, or truncated; convert, copy or export it again"
             return ImageFile(path, problem=f"{path}: {words}")
+        except InputError as err:
+            return ImageFile(path, problem=str(err))
         except Exception as err:  # pydicom, gzip and zlib raise a dozen unrelated types for a broken file
             return ImageFile(path, problem=_damaged(path, err))
 
@@ -161,8 +117,15 @@ def _parse(path: Path, size: int) -> ImageFile:
         return bool(seen)
 
     with open_dicom(path) as stream:
-        header = read_partial(stream, stop_when=at_pixels)
-        position = None if isinstance(stream, gzip.GzipFile) else stream.tell()
+        # Elements of that size are passed over.
+        header = read_partial(stream, stop_when=at_pixels, defer_size=LARGEST_HEADER)
+        position = stream.tell()
+        is_packed = isinstance(stream, io.BytesIO)
+    if position >= LARGEST_HEADER and (is_packed or position <= size):
+        raise InputError(
+            f"{path}: the header before the pixels has more than {LARGEST_HEADER >> 20} MiB; export it again "
+            "without private elements"
+        )
     meta = header.file_meta
     fields = Fields(header, path)
     syntax = UID(str(meta.get("TransferSyntaxUID", "")))
@@ -202,17 +165,24 @@ def _parse(path: Path, size: int) -> ImageFile:
         if tag != _PIXEL_DATA:
             raise InputError(f"{path}: the pixels are floating point numbers; 8 or 16 bit integers are needed")
         promised = rows * columns * number_of_frames * bits // 8
-        if promised > size * _LARGEST_COMPRESSION:
+        if (is_packed or is_compressed(syntax)) and promised > size * largest_ratio(syntax, is_packed):
             raise InputError(
                 f"{path}: the header promises {promised} bytes of pixels and the file has {size}, which is less than "
                 "any compression needs; copy or export it again"
             )
-        if not is_compressed(syntax) and syntax != DeflatedExplicitVRLittleEndian and position is not None:
-            held = min(size - position, length if length != _UNDEFINED_LENGTH else size)
+        if not is_compressed(syntax):
+            held = length if length != _UNDEFINED_LENGTH else promised
+            held = held if is_packed else min(held, size - position)
             if held < promised:
                 raise InputError(
                     f"{path}: truncated: the header promises {promised} bytes of pixels and the file holds at most "
                     f"{max(held, 0)}; copy or export it again"
+                )
+            if held - promised >= min(rows, columns) * bits // 8:
+                raise InputError(
+                    f"{path}: the header promises {promised} bytes of pixels ({columns} columns, {rows} rows, "
+                    f"{number_of_frames} frames) and the file holds {held}, so its rows or columns are wrong; export "
+                    "it again"
                 )
         frames = (
             enhanced_frames(header, path, number_of_frames)
@@ -221,7 +191,7 @@ def _parse(path: Path, size: int) -> ImageFile:
         )
     except InputError as err:
         return ImageFile(path, problem=str(err), enhanced=enhanced, multiframe=enhanced, **series)
-    signed = fields.whole("PixelRepresentation", 0) == 1
+    signed = fields.whole("PixelRepresentation") == 1
     return ImageFile(
         path,
         enhanced=enhanced,
@@ -266,7 +236,7 @@ def _check_pixels(path: Path, fields: Fields, sop_class: str, syntax: UID) -> No
             "or convert it (for example with dcmdjpeg or gdcmconv --raw)"
         )
     photometric = fields.text("PhotometricInterpretation")
-    samples = fields.whole("SamplesPerPixel", 1)
+    samples = fields.whole("SamplesPerPixel")
     if samples != 1 or sop_class == _ENHANCED_COLOUR or photometric not in ("MONOCHROME1", "MONOCHROME2"):
         raise InputError(
             f"{path}: a colour image ({shown(photometric) or 'no photometric interpretation'}, {samples} values a "
@@ -275,6 +245,15 @@ def _check_pixels(path: Path, fields: Fields, sop_class: str, syntax: UID) -> No
     bits = fields.whole("BitsAllocated")
     if bits not in (8, 16):
         raise InputError(f"{path}: {bits} bits a pixel; 8 or 16 are read; convert it")
+    stored = fields.whole("BitsStored")
+    high = fields.whole("HighBit", stored - 1)
+    if not 1 <= stored <= bits or high != stored - 1:
+        raise InputError(
+            f"{path}: BitsStored {stored} of BitsAllocated {bits} with HighBit {high}; the lowest bits have to hold "
+            "the value, so that HighBit is BitsStored - 1; convert it"
+        )
+    if fields.whole("PixelRepresentation") not in (0, 1):
+        raise InputError(f"{path}: PixelRepresentation is neither 0 (unsigned) nor 1 (signed); export it again")
     if "MOSAIC" in fields.texts("ImageType"):
         raise InputError(
             f"{path}: a mosaic of all slices in one picture (ImageType MOSAIC), which is not read; convert it with "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from custom.errors import InputError
@@ -39,13 +39,17 @@ def join_parts(stacks: Sequence[StackFiles]) -> list[StackFiles]:
         first = stack.files[0]
         if first.series_uid and first.frames and not first.multiframe:
             series.setdefault((first.series, kind_key(first.frames[0])), []).append(stack)
+    below: dict[Path, list[StackFiles]] = {}
+    for stack in stacks:
+        for folder in stack.path.parents:
+            below.setdefault(folder, []).append(stack)
     instead: dict[int, StackFiles] = {}
     for parts in series.values():
         folders = sorted({part.folder for part in parts})
         if len(folders) == 1 or _are_copies(parts, folders):
             continue
         try:
-            joined = _joined(parts, folders, stacks)
+            joined = _joined(parts, folders, below)
         except InputError as err:
             logger.warning(
                 "%s lies in %d folders (%s), which are read as scans of their own: %s. If they are one scan, put its "
@@ -61,8 +65,15 @@ def join_parts(stacks: Sequence[StackFiles]) -> list[StackFiles]:
     return list({id(found): found for found in (instead.get(id(stack), stack) for stack in stacks)}.values())
 
 
-def _joined(parts: Sequence[StackFiles], folders: Sequence[Path], stacks: Sequence[StackFiles]) -> StackFiles:
+def _joined(
+    parts: Sequence[StackFiles], folders: Sequence[Path], below: Mapping[Path, Sequence[StackFiles]]
+) -> StackFiles:
     """Join parts.
+
+    Args:
+        parts: of one series, in several folders.
+        folders: these, sorted.
+        below: all stacks below each folder.
 
     Raises:
         InputError: with the reason why it is not clear that they are one scan.
@@ -71,7 +82,7 @@ def _joined(parts: Sequence[StackFiles], folders: Sequence[Path], stacks: Sequen
     if any(folder.parent != above for folder in folders):
         raise InputError("they do not lie side by side")
     mine = {id(part) for part in parts}
-    others = [stack for stack in stacks if id(stack) not in mine and stack.path.is_relative_to(above)]
+    others = [stack for stack in below[above] if id(stack) not in mine]
     if others:
         raise InputError(f"{above} holds other images too ({_some([stack.path for stack in others])})")
     files = sorted((file for part in parts for file in part.files), key=lambda file: file.path)
@@ -82,7 +93,8 @@ def _joined(parts: Sequence[StackFiles], folders: Sequence[Path], stacks: Sequen
         raise InputError("together they are several stacks")
     numbers = frozenset(number for part in parts for number in part.numbers)
     problem = next((part.problem for part in parts if part.problem), "")
-    joined = StackFiles(tuple(files), above.resolve().name, problem, numbers, above)
+    beside = next((part.beside for part in parts if part.beside), "")
+    joined = StackFiles(tuple(files), above.resolve().name, problem, beside, numbers, above)
     arrange(files, numbers)
     return joined
 

@@ -11,32 +11,42 @@ import pydicom
 
 from custom.errors import InputError
 from custom.scans.dicom.fields import Fields, shown
+from custom.scans.dicom.files import LARGEST_HEADER, lenient_pydicom, open_dicom
 from custom.scans.dicom.frame import DicomStack, Frame
-from custom.scans.dicom.headers import lenient_pydicom, open_dicom
 from custom.scans.dicom.syntaxes import decoder_package, syntax_name
 from custom.scans.scan import Scan, ScanHeader
+from custom.scans.sizes import check_memory
 
 __all__ = ["read_stack"]
 
 logger = logging.getLogger(__name__)
 
 
-def read_stack(stack: DicomStack) -> Scan:
+def read_stack(stack: DicomStack, memory_limit: float | None = None) -> Scan:
     """Read the voxels of a stack, each frame's slope and intercept applied; padding (PixelPaddingValue) becomes 0.
 
     MONOCHROME1 only means that low values are shown bright: the values are not inverted, and a warning is logged.
+
+    Args:
+        stack: what to read.
+        memory_limit: see `check_memory`.
 
     Returns:
         Its array is float32 (i, j, k), or (i, j, k, frames) for several frames.
 
     Raises:
-        InputError: for a file that cannot be decoded, naming it, and the package to install if one is missing.
+        InputError: for a file that cannot be decoded, naming it, and the package to install if one is missing; for a
+            stack that does not fit into memory.
     """
+    count = len(stack.frames[0])
+    itemsize = np.dtype(stack.stored_dtype).itemsize
+    # All as float32, and of one file the bytes, the decoded values and a copy of them.
+    check_memory(stack.files[0], (*stack.shape, count), np.dtype(np.float32).itemsize, memory_limit)
+    check_memory(stack.files[0], (stack.columns, stack.rows, stack.frames_per_file), 3 * itemsize, memory_limit)
     if stack.photometric == "MONOCHROME1":
         logger.warning("%s: MONOCHROME1, so low values are shown bright; the values are kept as stored", stack.files[0])
     for note in stack.notes:
         logger.warning("%s", note)
-    count = len(stack.frames[0])
     voxels: np.ndarray | None = None
     wanted: dict[Path, list[tuple[int, int, Frame]]] = {}
     for k, row in enumerate(stack.frames):
@@ -59,7 +69,7 @@ def read_stack(stack: DicomStack) -> Scan:
 def _planes(path: Path, stack: DicomStack) -> tuple[np.ndarray, np.ndarray | None]:
     """Decode a file: integers (frames, rows, columns), and which of them are padding, None if the file has none."""
     try:
-        with lenient_pydicom(), open_dicom(path) as stream:
+        with lenient_pydicom(), open_dicom(path, _largest_file(stack)) as stream:
             header = pydicom.dcmread(stream)
             planes = _used_bits(np.asarray(header.pixel_array), header)
     except Exception as err:  # pydicom and its plugins raise a dozen unrelated types
@@ -95,15 +105,17 @@ def _as_stored(value: int, fields: Fields) -> int:
     return value
 
 
+def _largest_file(stack: DicomStack) -> int:
+    """Return how many bytes a file unpacks to at most; compressed pixels may be larger than they were."""
+    itemsize = np.dtype(stack.stored_dtype).itemsize
+    return LARGEST_HEADER + 2 * stack.columns * stack.rows * stack.frames_per_file * itemsize
+
+
 def _used_bits(planes: np.ndarray, header: Any) -> np.ndarray:
     """Clear the bits that do not belong to the value, such as overlays; pydicom does so itself from version 3 on."""
-    allocated, stored = int(header.BitsAllocated), int(header.BitsStored)
-    unused_above = allocated - 1 - int(header.HighBit)
-    unused = allocated - stored
-    if unused <= 0 or not 0 <= unused_above <= unused:
-        return planes
+    unused = int(header.BitsAllocated) - int(header.BitsStored)
     # Shifted up and down again, which extends the sign of signed values.
-    return (planes << unused_above) >> unused
+    return (planes << unused) >> unused if unused else planes
 
 
 def _undecoded(path: Path, err: Exception) -> InputError:

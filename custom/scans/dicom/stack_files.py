@@ -13,8 +13,9 @@ from custom.errors import InputError
 from custom.scans.dicom.acquisitions import acquisitions
 from custom.scans.dicom.arrange import arrange
 from custom.scans.dicom.fields import shown
+from custom.scans.dicom.files import is_dicom
 from custom.scans.dicom.frame import DicomStack
-from custom.scans.dicom.headers import ImageFile, is_dicom, read_header
+from custom.scans.dicom.headers import ImageFile, read_header
 from custom.scans.dicom.kinds import image_kind
 from custom.scans.folders import entries_in
 
@@ -37,6 +38,8 @@ class StackFiles:
         name: of the scan in its folder, without the ending of the format: the name of the folder of a classic stack
             (with the series number where the folder holds several), the name of a multi-frame file.
         problem: why they cannot be read, a whole message; else "".
+        beside: what is wrong with a file beside them that does not say to which series it belongs, a whole message: it
+            may be one of them; else "".
         numbers: InstanceNumbers of all images of the series, other kinds of image included.
         above: where the files lie in several folders, the folder above these.
     """
@@ -44,6 +47,7 @@ class StackFiles:
     files: tuple[ImageFile, ...]
     name: str
     problem: str = ""
+    beside: str = ""
     numbers: frozenset[float] = frozenset()
     above: Path | None = None
 
@@ -65,15 +69,22 @@ class StackFiles:
         """Say whether a text is part of the SeriesDescription."""
         return bool(series) and series.lower() in self.files[0].series_description.lower()
 
-    def arranged(self) -> DicomStack:
+    def arranged(self, named: bool = False) -> DicomStack:
         """Put the frames in order.
+
+        Args:
+            named: whether one of the files was named, so that what lies beside them matters only where a slice is
+                missing.
 
         Raises:
             InputError: with the problem; for frames that do not make one evenly spaced stack.
         """
-        if self.problem:
-            raise InputError(self.problem)
-        return arrange(self.files, self.numbers)
+        if self.problem or (self.beside and not named):
+            raise InputError(self.problem or self.beside)
+        try:
+            return arrange(self.files, self.numbers)
+        except InputError as err:
+            raise InputError(self.beside or str(err)) from err
 
     def __str__(self) -> str:
         first = self.files[0]
@@ -176,32 +187,36 @@ def identity(image: ImageFile) -> object:
     return image.sop_uid, acquisition, len(image.frames), first.position, labels, scaling
 
 
-def grouped(images: Sequence[ImageFile]) -> list[tuple[list[ImageFile], str]]:
-    """Group files by stack; each group comes with its problem, "" where there is none."""
-    found = [(group, "") for group in acquisitions(images)]
+def grouped(images: Sequence[ImageFile]) -> list[tuple[list[ImageFile], str, str]]:
+    """Group files by stack; each group comes with `problem` and `beside` of `StackFiles`, "" where there is none."""
+    groups = acquisitions(images)
+    named = {group[0].series_uid for group in groups if not group[0].multiframe}
+    problems: dict[str, str] = {}
+    beside = ""
+    alone = []
     # A broken file may be a slice of its series, or of any series if it does not name one: these cannot be read either.
     for image in images:
         if image.problem and not image.multiframe:
-            touched = [
-                i
-                for i, (group, _) in enumerate(found)
-                if not group[0].multiframe and image.series_uid in ("", group[0].series_uid)
-            ]
-            for i in touched:
-                found[i] = (found[i][0], found[i][1] or image.problem)
-            if not touched:
-                found.append(([image], image.problem))
-    return [(group, problem or group[0].problem) for group, problem in found]
+            if image.series_uid in named and image.series_uid:
+                problems.setdefault(image.series_uid, image.problem)
+            elif named and not image.series_uid:
+                beside = beside or image.problem
+            else:
+                alone.append(([image], image.problem, ""))
+    return [
+        (group, group[0].problem, "") if group[0].multiframe else (group, problems.get(group[0].series_uid, ""), beside)
+        for group in groups
+    ] + alone
 
 
-def _with_names(folder: Path, groups: list[tuple[list[ImageFile], str]]) -> list[StackFiles]:
+def _with_names(folder: Path, groups: list[tuple[list[ImageFile], str, str]]) -> list[StackFiles]:
     """Make the stacks of a folder, each with a name of its own."""
     name = folder.resolve().name
-    single = sum(not group[0].multiframe for group, _ in groups) == 1
+    single = sum(not group[0].multiframe for group, *_ in groups) == 1
     names = []
     order = 0
     numbers: dict[object, set[float]] = {}
-    for group, _ in groups:
+    for group, *_ in groups:
         first = group[0]
         held = (frame.labels.get("instance_number") for image in group for frame in image.frames[:1])
         numbers.setdefault(_numbered_with(first), set()).update(number for number in held if number is not None)
@@ -212,14 +227,14 @@ def _with_names(folder: Path, groups: list[tuple[list[ImageFile], str]]) -> list
         names.append(name if single else f"{name}_{_file_name_part(first.series_number) or order}")
     twice = {name for name, count in Counter(names).items() if count > 1}
     seen: Counter[str] = Counter()
-    for i, (group, _) in enumerate(groups):
+    for i, (group, *_) in enumerate(groups):
         if names[i] in twice:
             kind = image_kind(group[0].frames[0]) if group[0].frames else ""
             seen[names[i]] += 1
             names[i] = f"{names[i]}_{kind}{seen[names[i]]}"
     return [
-        StackFiles(tuple(group), name, problem, frozenset(numbers[_numbered_with(group[0])]))
-        for (group, problem), name in zip(groups, names, strict=True)
+        StackFiles(tuple(group), name, problem, beside, frozenset(numbers[_numbered_with(group[0])]))
+        for (group, problem, beside), name in zip(groups, names, strict=True)
     ]
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-__all__ = ["decoder_package", "is_compressed", "is_supported", "syntax_name"]
+__all__ = ["decoder_package", "is_compressed", "is_supported", "largest_ratio", "syntax_name"]
 
 from pydicom.uid import UID
+
+from custom.scans.sizes import LARGEST_DEFLATE_RATIO
 
 _UNCOMPRESSED = (
     "1.2.840.10008.1.2",  # implicit VR little endian
@@ -13,6 +15,8 @@ _UNCOMPRESSED = (
     "1.2.840.10008.1.2.2",  # explicit VR big endian
 )
 _RLE = "1.2.840.10008.1.2.5"
+# Run lengths are 2 bytes for 128 of one value. JPEG 2000 has no limit, but each file has a header as well.
+_LARGEST_RLE_RATIO, _LARGEST_JPEG_RATIO = 64, 10_000
 _JPEG = "python-gdcm"
 _JPEG_2000 = "pylibjpeg pylibjpeg-openjpeg"
 # Transfer syntax to the packages that decode it within pydicom; all are under permissive licences, and in the extra
@@ -40,6 +44,19 @@ def is_compressed(syntax: str) -> bool:
 def is_supported(syntax: str) -> bool:
     """Say whether the pixels can be decoded once the packages are installed."""
     return syntax in _UNCOMPRESSED or syntax == _RLE or syntax in _PACKAGES
+
+
+def largest_ratio(syntax: str, is_packed: bool) -> int:
+    """Return how many bytes of pixels one byte of a file can hold.
+
+    Args:
+        syntax: of the pixels.
+        is_packed: whether the file, or its data set, is packed by gzip or deflate as well.
+    """
+    ratio = 1
+    if is_compressed(syntax):
+        ratio = _LARGEST_RLE_RATIO if syntax == _RLE else _LARGEST_JPEG_RATIO
+    return ratio * (LARGEST_DEFLATE_RATIO if is_packed else 1)
 
 
 def decoder_package(syntax: str) -> str:

@@ -15,9 +15,9 @@ from custom.errors import InputError
 from custom.scans.dicom.classic import write_classic
 from custom.scans.dicom.clean import read_clean
 from custom.scans.dicom.enhanced import write_enhanced
+from custom.scans.dicom.files import lenient_pydicom
 from custom.scans.dicom.flatten import flat_header
 from custom.scans.dicom.frame import DicomStack, Frame
-from custom.scans.dicom.headers import lenient_pydicom
 from custom.scans.dicom.provenance import Provenance
 from custom.scans.dicom.series import DerivedSeries
 from custom.scans.dicom.volume import derived_volume

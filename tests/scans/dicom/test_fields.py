@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dicom_changes import Change, at, drop, set_values
-from dicom_checks import check_refused, stack_of
+from dicom_changes import Change, at, drop, raw, set_values
+from dicom_checks import check_read, check_refused, stack_of
 from dicom_files import Layout, write_classic, write_enhanced
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
@@ -24,6 +24,15 @@ BAD: dict[str, tuple[Layout, Change, str]] = {
     "no orientation": (SIX, at(1, drop("ImageOrientationPatient")), "ImageOrientationPatient is not given"),
     "two numbers": (SIX, at(1, set_values(ImagePositionPatient=[1, 2])), "3 finite numbers are needed"),
     "spacing of 0": (SIX, at(1, set_values(PixelSpacing=[0, 1])), "PixelSpacing is"),
+    **{
+        f"{keyword} {value!r}": (
+            SIX,
+            at(1, raw(keyword, value)),
+            rf"IM-003-0005\.dcm: {keyword} is .* one finite number",
+        )
+        for keyword in ("RescaleSlope", "RescaleIntercept", "SliceThickness", "SpacingBetweenSlices")
+        for value in (b"1,5 ", b"abc ", b"nan ", b"inf ", b"1e400 ", b"1\\2 ", b"1_0 ")
+    },
     "slope of 0": (SIX, at(1, set_values(RescaleSlope=0)), "RescaleSlope is 0"),
 }
 
@@ -31,6 +40,22 @@ BAD: dict[str, tuple[Layout, Change, str]] = {
 @pytest.mark.parametrize("case", BAD)
 def test_bad_series_are_refused(tmp_path: Path, case: str) -> None:
     check_refused(tmp_path, *BAD[case])
+
+
+@pytest.mark.parametrize("keyword", ["RescaleSlope", "RescaleIntercept"])
+def test_a_rescale_of_one_frame_that_cannot_be_read_is_refused(tmp_path: Path, keyword: str) -> None:
+    def change(data: Dataset) -> None:
+        raw(keyword, b"1,5 ")(data.PerFrameFunctionalGroupsSequence[2].PixelValueTransformationSequence[0])
+
+    path = write_enhanced(tmp_path / "e.dcm", change=change)
+    with pytest.raises(InputError, match=rf"{keyword} is \['1,5'\]; one finite number is needed"):
+        read_scan(path)
+
+
+def test_an_empty_rescale_is_none(tmp_path: Path) -> None:
+    for keyword in ("RescaleSlope", "RescaleIntercept"):
+        write_classic(tmp_path / keyword, change=lambda data, *_, keyword=keyword: raw(keyword, b"")(data) or data)
+        check_read(stack_of(tmp_path / keyword), Layout())
 
 
 def test_enhanced_without_groups_for_each_frame(tmp_path: Path) -> None:

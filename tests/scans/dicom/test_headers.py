@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from dicom_changes import Change, at, claim_syntax, drop, set_values
+from dicom_changes import Change, at, claim_syntax, drop, raw, set_values
 from dicom_checks import check_read, check_refused, stack_of
 from dicom_files import Layout, content, write_classic, write_enhanced
 from pydicom.dataset import Dataset
@@ -19,6 +19,7 @@ from pydicom.dataset import Dataset
 from custom.errors import InputError
 from custom.scans import list_scans, read_scan
 from custom.scans.dicom.pixels import read_stack
+from custom.scans.dicom.stack_files import is_named_dicom
 
 SIX = Layout(shape=(6, 5, 6))
 BAD: dict[str, tuple[Layout, Change, str]] = {
@@ -47,6 +48,26 @@ BAD: dict[str, tuple[Layout, Change, str]] = {
         r"IM-003-0005\.dcm: the header promises 60000000000 bytes of pixels",
     ),
     "32 bits": (SIX, at(1, set_values(BitsAllocated=32)), "32 bits a pixel"),
+    **{
+        f"no {keyword}": (SIX, at(1, drop(keyword)), rf"IM-003-0005\.dcm: {keyword} is not given; a whole number")
+        for keyword in ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation", "SamplesPerPixel")
+    },
+    **{
+        f"HighBit {high} of 12": (
+            SIX,
+            at(1, set_values(BitsStored=12, HighBit=high)),
+            rf"BitsStored 12 of BitsAllocated 16 with HighBit {high}; .* HighBit is BitsStored - 1",
+        )
+        for high in (0, 10, 12, 15)
+    },
+    "more bits than there are": (
+        SIX,
+        at(1, set_values(BitsStored=17, HighBit=16)),
+        "BitsStored 17 of BitsAllocated 16",
+    ),
+    "neither signed nor not": (SIX, at(1, set_values(PixelRepresentation=2)), "PixelRepresentation is neither 0"),
+    "fewer rows than there are": (SIX, at(1, set_values(Rows=4)), "5 rows|4 rows, 1 frames. and the file holds 60"),
+    "fewer columns than there are": (SIX, at(1, set_values(Columns=5)), "5 columns, 5 rows, 1 frames. and the file ho"),
     "mosaic": (SIX, at(1, set_values(ImageType=["ORIGINAL", "PRIMARY", "M", "MOSAIC"])), "a mosaic of all slices"),
 }
 
@@ -67,6 +88,28 @@ def test_truncated_file_among_good_ones_is_named(tmp_path: Path, length: int, pa
         read_scan(tmp_path)
     with pytest.raises(InputError, match=re.escape(files[2].name)):
         read_scan(files[0])
+
+
+def test_a_missing_high_bit_is_that_of_the_lowest_bits(tmp_path: Path) -> None:
+    write_classic(tmp_path, change=lambda data, *_: drop("HighBit")(data) or data)
+    check_read(stack_of(tmp_path), Layout())
+
+
+@pytest.mark.parametrize("name", ["junk.dcm", "series/junk", "a.txt", "end.ima"])
+@pytest.mark.parametrize(
+    "junk", [b"", b"junk " * 100, bytes(128) + b"DICM" + b"\xff" * 300], ids=["empty", "text", "odd"]
+)
+def test_junk_beside_a_named_file_does_not_matter(
+    tmp_path: Path, name: str, junk: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = write_classic(tmp_path, SIX)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(junk)
+    check_read(stack_of(files[0]), SIX)
+    if is_named_dicom(tmp_path / name):
+        assert f"{files[0]}: its series is read without a file beside it: {tmp_path / name}" in caplog.text
+        with pytest.raises(InputError, match=re.escape(name)):  # the folder may mean this slice too
+            read_scan(tmp_path)
 
 
 def test_truncated_gzip(tmp_path: Path) -> None:
