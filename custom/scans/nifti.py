@@ -204,9 +204,11 @@ def _check_start(path: Path) -> None:
     with gzip.open(path) if _is_compressed(path) else path.open("rb") as stream:
         start = stream.read(nib.Nifti2Header.sizeof_hdr + 4)
         kind = next((k for k in (nib.Nifti1Header, nib.Nifti2Header) if k.may_contain_header(start)), None)
-        header = kind(start[: kind.sizeof_hdr], check=False) if kind else None
-        if kind is None or not 0 < int(header["dim"][0]) < len(header["dim"]):
-            return  # nibabel says what is wrong
+        if kind is None:
+            return  # nibabel says what it is
+        header = kind(start[: kind.sizeof_hdr], check=False)
+        if not 0 < int(header["dim"][0]) < len(header["dim"]):
+            return  # nibabel says that it is no header
         offset = float(header["vox_offset"])
         first = kind.sizeof_hdr + 4
         if not first <= offset <= _LARGEST_OFFSET:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from dicom_changes import Change, at, claim_syntax, drop, raw, set_values
+from dicom_changes import Change, at, claim_syntax, drop, set_values
 from dicom_checks import check_read, check_refused, stack_of
 from dicom_files import Layout, content, write_classic, write_enhanced
 from pydicom.dataset import Dataset
