@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pydicom
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_data_element
+from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence as DicomSequence
 
 from custom.errors import InputError
@@ -96,7 +99,7 @@ def clean_copy(source: Dataset, path: Path) -> Dataset:
         if tag.is_private or tag.element == 0 or tag.group < _FIRST_GROUP or tag.group in _DROPPED_GROUPS:
             continue
         try:
-            element = source[tag]
+            element = _of_standard_type(source[tag])
             if element.keyword in _DROPPED:
                 continue
             if element.VR == "SQ":
@@ -113,6 +116,23 @@ def clean_copy(source: Dataset, path: Path) -> Dataset:
             if keyword in copy:
                 delattr(copy, keyword)
     return copy
+
+
+def _of_standard_type(element: DataElement) -> DataElement:
+    """Return an element with the type (VR) that the standard has for it, which not every file gives it.
+
+    The elements of a result are set to values of that type, and pydicom would write them as the type that it finds.
+
+    Raises:
+        ValueError: where its value cannot be one of that type.
+    """
+    types = dictionary_VR(element.tag).split(" or ") if dictionary_has_tag(element.tag) else [element.VR]
+    if element.VR in types:
+        return element
+    values = element.value if isinstance(element.value, MultiValue) else [element.value]
+    if "SQ" in (element.VR, *types) or any(isinstance(value, bytes) for value in values):
+        raise ValueError(f"of the type {element.VR} instead of {types[0]}")
+    return DataElement(element.tag, types[0], element.value)
 
 
 def _is_writable(element: Any, encodings: Any) -> bool:

@@ -5,13 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from dicom_changes import item
 from dicom_checks import derived, stack_of
-from dicom_files import Layout, content, write_classic
+from dicom_files import Layout, content, write_classic, write_enhanced
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
+from pydicom.tag import Tag
 
+from custom.scans.dicom.files import lenient_pydicom
 from custom.scans.dicom.pixels import read_stack
 from custom.scans.dicom.writer import write_dicom
 
@@ -60,3 +65,45 @@ def test_elements_of_files_messages_and_directories_are_not_written(tmp_path: Pa
     source = stack_of(tmp_path / "in")
     written = write_dicom(content(LAYOUT), source.affine, source, tmp_path / "out")
     np.testing.assert_array_equal(read_stack(stack_of(written)).array, content(LAYOUT))
+
+
+@pytest.mark.parametrize(
+    ("keyword", "vr", "value"),
+    [
+        ("SeriesNumber", "LO", b"\xff\xfe"),
+        ("SeriesNumber", "UI", b"1.2 "),
+        ("SeriesNumber", "SS", b"\x05\0"),
+        ("SeriesInstanceUID", "OB", b"1.2.3 "),
+        ("StudyInstanceUID", "SS", b"\x05\0"),
+        ("StudyInstanceUID", "LO", b"1.2.3 "),
+        ("SeriesDescription", "SS", b"\x05\0"),
+        ("ImageType", "SL", b"\x05\0\0\0"),
+        ("ImageType", "OW", b"ORIGINAL"),
+        ("DerivationDescription", "OW", b"abc "),
+        ("InstanceNumber", "LO", b"1\\2 "),
+        ("RescaleIntercept", "SS", b"\0\0"),
+        ("ContributingEquipmentSequence", "SL", b"\x05\0\0\0"),
+        ("ContributingEquipmentSequence", "UT", b"abc "),
+        ("PatientName", "LO", b"Made^Up "),
+        ("EchoTime", "FD", b"\0\0\0\0\0\0\xf0\x3f"),
+    ],
+)
+@pytest.mark.parametrize("form", ["classic", "enhanced"])
+def test_elements_of_another_type_do_not_hinder_a_result(
+    tmp_path: Path, keyword: str, vr: str, value: bytes, form: str
+) -> None:
+    def change(image: Dataset, *_: int) -> Dataset:
+        tag = Tag(keyword)
+        image._dict[tag] = RawDataElement(tag, vr, len(value), value, 0, False, True)
+        return image
+
+    with lenient_pydicom():
+        if form == "classic":
+            write_classic(tmp_path / "in", LAYOUT, change=change)
+        else:
+            write_enhanced(tmp_path / "in" / "a.dcm", LAYOUT, change=change)
+    source = stack_of(tmp_path / "in")
+    written = write_dicom(content(LAYOUT), source.affine, source, tmp_path / "out")
+    np.testing.assert_array_equal(read_stack(stack_of(written)).array, content(LAYOUT))
+    file = next(written.iterdir()) if written.is_dir() else written
+    assert {element.VR for element in pydicom.dcmread(file) if element.keyword == keyword} <= {dictionary_VR(keyword)}
