@@ -29,6 +29,9 @@ __all__ = [
 #: Words in the errors of PyTorch, which has no class of its own for the memory of a processor.
 _NO_MEMORY = ("out of memory", "can't allocate memory")
 
+# Longer paths than systems take are cut in messages.
+_LONGEST_NAME = 1000
+
 
 class InputError(ValueError):
     """A file, a folder, or a value in a file that cannot be used.
@@ -88,7 +91,9 @@ def working_on(path: str | os.PathLike[str]) -> Iterator[None]:
     except Exception as error:
         if input_error_in(error) is not None:
             raise
-        raise InputError(f"{os.fspath(path)}: cannot be used ({described(error)})") from error
+        name = os.fspath(path)
+        name = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}... ({len(name)} letters)"
+        raise InputError(f"{name}: cannot be used ({described(error)})") from error
 
 
 def is_fault_of_all(error: BaseException) -> bool:

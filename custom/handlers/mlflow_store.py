@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 from mlflow.entities import RunStatus
+from mlflow.store.tracking.dbmodels.models import Base
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from monai.handlers import MLFlowHandler
 
@@ -161,12 +162,19 @@ def _aside(path: Path) -> Iterator[Path]:
 def _open_database(path: Path) -> None:
     """Let MLflow make the tables that are missing, and check all."""
     SqlAlchemyStore(f"{_SQLITE}{path}", str(path.parent / "mlruns")).engine.dispose()
+    with closing(sqlite3.connect(path)) as connection:
+        missing = Base.metadata.tables.keys() - _tables(connection)
+    if missing:
+        raise ValueError(f"no tables {sorted(missing)}")  # MLflow itself notices only some of them
+
+
+def _tables(connection: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
 def _holds_nothing(connection: sqlite3.Connection) -> bool:
     """Find out whether there is nothing but what MLflow writes into each new database."""
-    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    others = tables - {"alembic_version", "experiments", "workspaces"}
+    others = _tables(connection) - {"alembic_version", "experiments", "workspaces"}
     return not any(connection.execute(f'SELECT 1 FROM "{name}" LIMIT 1').fetchone() for name in others)
 
 

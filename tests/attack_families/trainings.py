@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import signal
 import sqlite3
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-from attack_families.attack import Attack, WrongError, command
+from attack_families.attack import Attack, WrongError, command, say_into
 from custom.errors import InputError
 from custom.handlers.mlflow_store import MLflowStore
 from custom.storage import lock_folder
@@ -28,12 +32,12 @@ _SHORT = (
 
 def stopped_trainings(rng: np.random.Generator) -> Iterator[Attack]:
     """Go on with what is there, begin anew, or say why not."""
+    made = _made_once()
     for share in (0.0, *rng.uniform(0, 1, 6)):
-        yield Attack(
-            f"a database with {share:.0%} of its tables", _half_made, (share, int(rng.integers(2**31))), "result"
-        )
+        arguments = (made, share, int(rng.integers(2**31)))
+        yield Attack(f"a database with {share:.0%} of its tables", _half_made, arguments, "result", seconds=240)
     for name, content in {"an empty file": b"", "no database": b"x" * 5000, "a torn one": b"SQLite format 3\0"}.items():
-        yield Attack(f"{name} as a database", _open_store, (content,))
+        yield Attack(f"{name} as a database", _open_store, (content,), seconds=240)
     yield Attack("a lock that nobody holds", _dead_lock, must="result")
     yield Attack("a lock that is held", _held_lock, must="refused")
     for again in ("--overwrite", "--resume"):
@@ -42,13 +46,28 @@ def stopped_trainings(rng: np.random.Generator) -> Iterator[Attack]:
     for file in ("last.pt", "curves.csv", "model.pt"):
         for size in (0, int(rng.integers(1, 2000))):
             for again in ("--overwrite", "--resume"):
-                yield Attack(f"{file} of {size} bytes, then {again}", _torn, (file, size, again), seconds=480)
+                yield Attack(f"{file} of {size} bytes, then {again}", _torn, (made, file, size, again), seconds=480)
 
 
-def _half_made(folder: Path, share: float, number: int) -> None:
+@cache
+def _made_once() -> Path:
+    """Make, for the attacks to copy, what takes long: an empty database of MLflow, and the folder of a training."""
+    folder = Path(tempfile.mkdtemp(prefix="attacks-"))
+    atexit.register(lambda owner: owner == os.getpid() and shutil.rmtree(folder), os.getpid())
+    child = _in_a_child(
+        lambda: (
+            say_into(folder / "log"),
+            SqlAlchemyStore(f"sqlite:///{folder / 'mlruns.db'}", str(folder)).engine.dispose(),
+            _train(folder),
+        )
+    )
+    os.waitpid(child, 0)
+    return folder
+
+
+def _half_made(folder: Path, made: Path, share: float, number: int) -> None:
     """Open a store whose tables were not all made."""
-    path = folder / "mlruns.db"
-    SqlAlchemyStore(f"sqlite:///{path}", str(folder)).engine.dispose()
+    path = Path(shutil.copy(made / "mlruns.db", folder))
     with closing(sqlite3.connect(path)) as connection:
         tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         np.random.default_rng(number).shuffle(tables)
@@ -113,9 +132,9 @@ def _killed(folder: Path, seconds: float, again: str) -> None:
     _check_trained(folder)
 
 
-def _torn(folder: Path, file: str, size: int, again: str) -> None:
-    """Train, cut a file, and train again."""
-    os.waitpid(_in_a_child(lambda: _train(folder)), 0)
+def _torn(folder: Path, made: Path, file: str, size: int, again: str) -> None:
+    """Cut a file of a training, and train again."""
+    shutil.copytree(made / "out", folder / "out")
     _check_trained(folder)
     (folder / "out" / file).write_bytes((folder / "out" / file).read_bytes()[:size])
     _train(folder, again, "true")

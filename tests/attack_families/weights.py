@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from attack_families.attack import ROOT, Attack, WrongError, check_message, command, save_nifti
+from custom.degradations import AreaMean
 from custom.errors import InputError
 from custom.networks import ESPCN
 from custom.weights import load_weights, read_checkpoint
@@ -27,7 +28,8 @@ _SHIPPED = ROOT / "bundles" / "brain_mri_espcn" / "models" / "model.pt"
 
 
 def _network() -> ESPCN:
-    return ESPCN(scale_factor=4, activation="leaky_relu", last_activation=None)
+    skip = AreaMean(4, spatial_dims=2).upsampler("cubic")
+    return ESPCN(scale_factor=4, activation="leaky_relu", last_activation=None, skip=skip)
 
 
 def _load(folder: Path, write: Callable[[Path], Path], sound: dict[str, Tensor] | None = None) -> None:
@@ -165,7 +167,6 @@ def damaged_weights(rng: np.random.Generator) -> Iterator[Attack]:
         "true and false": _set(lambda weight: weight > 0),
         "complex": _set(lambda weight: weight.to(torch.complex64)),
         "quantised": _set(lambda weight: torch.quantize_per_tensor(weight.float(), 0.1, 0, torch.qint8)),
-        "8 bits": _set(lambda weight: weight.to(torch.float8_e4m3fn)),
         "another shape": _set(lambda weight: weight[None]),
         "transposed": _set(lambda weight: weight.flip(0)[:-1]),
         "empty": _set(lambda weight: weight[:0]),

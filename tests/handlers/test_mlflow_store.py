@@ -73,6 +73,18 @@ def change(database: Path, statement: str) -> None:
 HALF_MADE = "UPDATE alembic_version SET version_num = '0584bdc529eb'"
 
 
+def test_a_database_that_lacks_a_table_is_half_made(
+    output_dir: Path, mlflow_database: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow opens it, and fails when it needs the table."""
+    monkeypatch.setattr(mlflow_store, "_make_database", lambda path: shutil.copy(mlflow_database, path))
+    change(output_dir / "mlruns.db", "DROP TABLE datasets")
+    store = MLflowStore(f"sqlite:///{output_dir / 'mlruns.db'}", "experiment")
+    store.begin("run", {})
+    store.end("FINISHED")
+    assert "a half-made MLflow database" in caplog.text
+
+
 def test_a_half_made_database_without_a_run_is_made_anew(
     output_dir: Path, mlflow_database: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
