@@ -86,19 +86,22 @@ def list_scans(
 
     Raises:
         MissingFileError: for a path that is not there.
-        InputError: for a file of an unknown kind, where there is no scan at all, or no such series.
+        InputError: for a file of an unknown kind, where there is no scan at all, or no such series. An empty folder
+            beside others is listed with its problem.
     """
     given: Iterable[str | os.PathLike[str]] = [path] if isinstance(path, (str, os.PathLike)) else path
     search = DicomSearch()
     found: dict[Path, ScanReference] = {}
     stacks: dict[Path, StackFiles] = {}  # of folders: `series` chooses among them
     named: set[Path] = set()
+    empty: list[Path] = []
     for entry in given:
         with working_on(entry):  # a name may be one that no file can have
             place = Path(entry)
             if place.is_dir():
                 scans, of_folder = _find_below(place, search, output_dir)
                 stacks |= of_folder
+                empty += [] if scans else [place]
             else:
                 scans = [_find_file(place, search)]
                 named.add(scans[0].path)
@@ -111,6 +114,9 @@ def list_scans(
     if not found:
         words = ", ".join(map(str, given)) or "an empty list"
         raise InputError(f"{words}: no scan found; known kinds are DICOM (MR images), {', '.join(KNOWN_SUFFIXES)}")
+    for place in empty:  # the others go on
+        problem = f"{place}: no scan found in this folder; check the path"
+        found[place] = ScanReference(place, "dicom", place.name, place.parent, problem=problem)
     if series is None and len(stacks) > 1:
         logger.info("%d DICOM series: %s", len(stacks), _names(stacks.values()))
     return list(found.values())

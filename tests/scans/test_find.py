@@ -96,6 +96,15 @@ def test_pipes_and_devices_are_refused_unopened(tmp_path: Path, name: str) -> No
     assert [scan.path.name for scan in list_scans(tmp_path)] == ["b.nii"]
 
 
+def test_an_empty_folder_beside_others_is_a_failure_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "a.nii").write_text("x")
+    (tmp_path / "empty").mkdir()
+    scan, empty = list_scans([tmp_path / "empty", tmp_path / "a.nii"])
+    assert scan.path.name == "a.nii"
+    with pytest.raises(InputError, match="empty: no scan found in this folder"):
+        read_scan(empty)
+
+
 def test_nothing_to_list_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(InputError, match=r"no scan found; known kinds are DICOM"):
