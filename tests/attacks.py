@@ -120,7 +120,8 @@ def _attacked(attack: Attack, folder: Path) -> tuple[str, str]:
 def _left_behind(out: Path, ended: str) -> Iterator[Path]:
     """Yield what a refused attack leaves in the folder of results: half a file, or a name for one."""
     for path in out.rglob("*") if out.is_dir() else ():
-        if path.name.startswith(".") or (path.is_file() and path.stat().st_size == 0):
+        # The file of a lock stays there.
+        if (path.name.startswith(".") and path.name != ".lock") or (path.is_file() and path.stat().st_size == 0):
             yield path
 
 
