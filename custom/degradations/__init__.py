@@ -21,9 +21,10 @@ from custom.degradations.separable import SeparableDegradation
 from custom.degradations.sharpened import Sharpened
 from custom.degradations.slices import SliceBySlice
 from custom.degradations.upsampling import UPSAMPLING_METHODS, PolyphaseUpsampler
-from custom.degradations.wiener import WienerUpsampler, wiener_statistics
+from custom.degradations.wiener import LEAST_NOISE, WienerUpsampler, wiener_statistics
 
 __all__ = [
+    "LEAST_NOISE",
     "UPSAMPLING_METHODS",
     "AreaMean",
     "BicubicGaussian",

@@ -11,7 +11,10 @@ from torch import Tensor, nn
 
 from custom.errors import UsageError
 
-__all__ = ["WienerUpsampler", "wiener_statistics"]
+__all__ = ["LEAST_NOISE", "WienerUpsampler", "wiener_statistics"]
+
+#: About what rounding to 12 bits leaves of an image with data range 1; scans are stored in this way.
+LEAST_NOISE = 1e-4
 
 
 def wiener_statistics(
@@ -74,8 +77,7 @@ class WienerUpsampler(nn.Module):
     Args:
         statistics: as `wiener_statistics` returns them.
         scale_factor: per spatial axis.
-        noise: standard deviation of the noise in the low-resolution image, data range 1, above 0. The default is about
-            what rounding to 12 bits leaves.
+        noise: standard deviation of the noise in the low-resolution image, data range 1, above 0.
 
     Raises:
         UsageError: when the noise is not above 0.
@@ -85,7 +87,7 @@ class WienerUpsampler(nn.Module):
 
     filters: Tensor
 
-    def __init__(self, statistics: dict[str, Tensor], scale_factor: Sequence[int], noise: float = 1e-4) -> None:
+    def __init__(self, statistics: dict[str, Tensor], scale_factor: Sequence[int], noise: float = LEAST_NOISE) -> None:
         super().__init__()
         if not noise > 0:
             raise UsageError(f"noise of the Wiener filter is {noise}; give a number above 0")

@@ -15,7 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from custom.arrays.intensity import foreground_mask, intensity_scale
-from custom.degradations import Degradation, WienerUpsampler
+from custom.degradations import LEAST_NOISE, Degradation, WienerUpsampler
 from custom.evaluation.classical import classical_methods
 from custom.evaluation.conditions import Condition
 from custom.evaluation.heat_map import heat_map
@@ -94,7 +94,7 @@ def robustness_rows(
         A row for each subject, condition and method: "degradation", "noise", "held_out", "subject", "method", "psnr",
         "ssim", "psnr_foreground", means over the scans of the subject.
     """
-    filters = {noise: wiener(max(noise, 1e-4)) for noise in {condition.noise for condition in conditions}}
+    filters = {noise: wiener(max(noise, LEAST_NOISE)) for noise in {condition.noise for condition in conditions}}
     figures: dict[tuple[int, str, str], list[dict[str, float]]] = defaultdict(list)
     for number, (subject, hr, counted) in enumerate(_chosen(scans, scan_degradation, every, neighbours)):
         hr = hr / intensity_scale(scan_degradation(hr))

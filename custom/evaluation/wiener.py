@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from custom.degradations import Degradation, WienerUpsampler, wiener_statistics
+from custom.degradations import LEAST_NOISE, Degradation, WienerUpsampler, wiener_statistics
 from custom.weights import read_checkpoint, save_checkpoint
 
 __all__ = ["fit_wiener", "load_wiener"]
@@ -65,7 +65,7 @@ def fit_wiener(
 
 
 def load_wiener(
-    output_dir: str | Path, bundle_root: str | Path, degradation: Degradation, noise: float = 1e-4
+    output_dir: str | Path, bundle_root: str | Path, degradation: Degradation, noise: float = LEAST_NOISE
 ) -> WienerUpsampler | None:
     """Make the Wiener filter of a degradation from `wiener.pt` in `output_dir`, else in the bundle's `models`.
 
