@@ -52,18 +52,19 @@ def load_applied_models(
     """Load models of a bundle with their own networks and inferers, in float32.
 
     Args:
-        models: by name what is laid over `configs/train.json`: names of overlays (`configs/<name>.json`), or keys.
+        models: by name what is laid over `configs/inference.json`: names of overlays (`configs/<name>.json`), or keys,
+            such as {"data_consistency": "exact"}.
         bundle_root: the bundle's folder.
         device: where the networks go.
 
     Raises:
         MissingFileError: when there is no such overlay.
-        InputError: when the weights, `models/<model_name>.pt`, are not those of the network.
+        InputError: when the weights, `models/<model_name>.pt` unless a key says otherwise, do not fit the network.
     """
     configs = Path(bundle_root) / "configs"
     loaded = {}
     for name, overlays in models.items():
-        names = ["train", *(overlay for overlay in overlays if isinstance(overlay, str))]
+        names = ["inference", *(overlay for overlay in overlays if isinstance(overlay, str))]
         files = [configs / f"{part}.json" for part in names]
         for file in files:
             if not file.is_file():
@@ -73,8 +74,7 @@ def load_applied_models(
         keys: dict[str, Any] = {"bundle_root": str(bundle_root), "device": device, "amp": False}
         for overlay in overlays:
             keys |= {} if isinstance(overlay, str) else overlay
-        weights = Path(bundle_root) / "models" / f"{keys.get('model_name', parser['model_name'])}.pt"
-        parser.update({"checkpoint": str(weights), **keys})
+        parser.update(keys)
         network, inferer = (parser.get_parsed_content(key) for key in ("network", "inferer"))
         loaded[name] = AppliedModel(network, inferer, device)
     return loaded
