@@ -139,7 +139,8 @@ def _read_rows(path: Path) -> list[dict[str, float]]:
         with path.open(newline="") as stream:
             table = csv.DictReader(stream)
             rows = [{name: float(text) for name, text in row.items() if text} for row in table]
-        if "epoch" not in (table.fieldnames or ()) or any("epoch" not in row for row in rows):
+            columns = table.fieldnames or ()
+        if "epoch" not in columns or any("epoch" not in row for row in rows):
             raise ValueError("no column 'epoch'")
     except (ValueError, TypeError) as err:
         raise InputError(f"{path}: not a table of learning curves ({err}); move it away or delete it") from err
