@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from custom.errors import UsageError
 from custom.networks.architecture import store_architecture
-from custom.networks.gates import ImageGates
+from custom.networks.gates import ImageGates, weigh
 from custom.networks.zero_sum import ZeroSumConv2d
 
 __all__ = ["ESPCN"]
@@ -110,9 +110,9 @@ class ESPCN(nn.Module):
         else:
             features = self.body[0](seen)
             factors = self.gates(self.gates.describe(features) if description is None else description)
-            features = self.body[1](features) * factors[0]
-            features = self.body[3](self.body[2](features)) * factors[1]
-            features = self.body[5](self.body[4](features)) * factors[2]
+            features = weigh(self.body[1](features), factors[0])
+            features = weigh(self.body[3](self.body[2](features)), factors[1])
+            features = weigh(self.body[5](self.body[4](features)), factors[2])
             enlarged = self.body[8](self.body[7](self.body[6](features)))
         if self.skip is not None:
             # Under autocast the residual comes in half precision; the sum is taken in the precision of the image.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-__all__ = ["ImageGates"]
+__all__ = ["ImageGates", "weigh"]
 
 
 class ImageGates(nn.Module):
@@ -35,14 +35,22 @@ class ImageGates(nn.Module):
         nn.init.zeros_(self.factors.bias)
 
     def describe(self, responses: Tensor) -> Tensor:
-        """Describe whole images by the responses `(B, C, *spatial)` of the first layer: `(B, 2 * C)`, in float32."""
+        """Describe whole images by the responses `(B, C, H, W)` of the first layer: `(B, 2 * C)`, in float32."""
         smallest = 1e-6  # of an image of about 0..1, so that a flat one has a logarithm
-        flat = responses.float().flatten(2)
-        mean = torch.log(flat.abs().mean(2) + smallest)
-        rms = 0.5 * torch.log(flat.square().mean(2) + smallest * smallest)
+        # Of a large image every n-th row and column is enough, and takes no time beside the convolutions.
+        step = max(1, min(responses.shape[2], responses.shape[3]) // 64)
+        sample = responses[:, :, ::step, ::step].float()
+        mean = torch.log(sample.abs().mean([2, 3]) + smallest)
+        rms = 0.5 * torch.log(sample.square().mean([2, 3]) + smallest * smallest)
         return torch.cat([mean - mean.mean(1, keepdim=True), rms - mean], 1)
 
     def forward(self, description: Tensor) -> list[Tensor]:
         """Give the factors of each gated layer, `(B, width, 1, 1)`, from `(B, 2 * C)`."""
         factors = 2 * torch.sigmoid(self.factors(torch.relu(self.hidden(description))))
         return list(factors[:, :, None, None].split(self.widths, 1))
+
+
+def weigh(features: Tensor, factor: Tensor) -> Tensor:
+    """Multiply features `(B, C, H, W)`, which nothing else uses, by factors `(B, C, 1, 1)`."""
+    # In place there is no pass over another large tensor; with gradients the features are still needed.
+    return features * factor if torch.is_grad_enabled() else features.mul_(factor)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from custom.errors import UsageError
 from custom.networks.architecture import store_architecture
-from custom.networks.gates import ImageGates
+from custom.networks.gates import ImageGates, weigh
 from custom.networks.zero_sum import ZeroSumConv2d
 
 __all__ = ["SRResNet"]
@@ -176,7 +176,7 @@ class SRResNet(nn.Module):
             features = self.body(features)
         else:
             factors = self.gates(self.gates.describe(first) if description is None else description)
-            features = features * factors[0]
+            features = weigh(features, factors[0])
             for number, layer in enumerate(self.body):
                 # A residual block, in words that torch.jit.script reads.
                 features = layer(features, factors[number + 1]) if hasattr(layer, "branch") else layer(features)
@@ -211,7 +211,7 @@ class _ResidualBlock(nn.Module):
         for number, layer in enumerate(self.branch):
             added = layer(added)
             if factor is not None and number == self.activation:
-                added = added * factor
+                added = weigh(added, factor)
         return torch.add(x, added, alpha=self.scaling)
 
 
