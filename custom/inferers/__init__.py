@@ -5,9 +5,10 @@ All are MONAI inferers.
 
 from custom.inferers.consistency import DataConsistency
 from custom.inferers.flips import FlipEnsemble
+from custom.inferers.floor import Floor
 from custom.inferers.frames import Frames
 from custom.inferers.precision import Autocast, Precision
 from custom.inferers.slices import VolumeSlices
 from custom.inferers.tiles import Tiles
 
-__all__ = ["Autocast", "DataConsistency", "FlipEnsemble", "Frames", "Precision", "Tiles", "VolumeSlices"]
+__all__ = ["Autocast", "DataConsistency", "FlipEnsemble", "Floor", "Frames", "Precision", "Tiles", "VolumeSlices"]
