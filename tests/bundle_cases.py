@@ -39,7 +39,13 @@ class BundleCase:
     name: str
     dataset: str = "tiny_dataset"
     short: Mapping[str, Any] = field(
-        default_factory=lambda: {"max_epochs": 2, "patches_per_epoch": 8, "batch_size": 4, "patch_size": [24, 24]}
+        default_factory=lambda: {
+            "max_epochs": 2,
+            "patches_per_epoch": 8,
+            "batch_size": 4,
+            "patch_size": [24, 24],
+            "family#pool": 8,
+        }
     )
     scale: tuple[int, int, int] = (4, 4, 1)
     overlays: tuple[str, ...] = ()
@@ -47,8 +53,8 @@ class BundleCase:
 
 #: A bundle whose line is here has its commands tested.
 CASES = [
-    BundleCase("brain_mri_espcn", overlays=("context", "as_published", "ssim")),
-    BundleCase("cardiac_mri_srresnet", overlays=tuple(f"model_{i}" for i in range(1, 6))),
+    BundleCase("brain_mri_espcn", overlays=("context", "nominal", "nominal_context", "as_published", "ssim")),
+    BundleCase("cardiac_mri_srresnet", overlays=("nominal", *(f"model_{i}" for i in range(1, 6)))),
 ]
 
 

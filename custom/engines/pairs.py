@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -10,7 +10,6 @@ from torch import Tensor
 
 from custom.arrays.intensity import intensity_scale
 from custom.degradations import Degradation, RandomFamily
-from custom.errors import UsageError
 
 __all__ = ["FamilyPairs", "PatchPairs", "VolumePair"]
 
@@ -22,35 +21,16 @@ class PatchPairs:
     the middle channel of the high-resolution ones, `(B, 1, *patch)`. The border holds the neighbours that the
     degradation reads at the edge of a patch. The low-resolution grid begins at the patch.
 
-    A network that was trained on one blur alone sharpens every image as if it had that blur; an image that is sharper
-    comes back full of noise. With `others` a part of the batches has another blur, and noise. The network then has to
-    find from the image how far to sharpen it.
-
     Args:
         degradation: on as many axes as a patch has. One that reads the whole image takes the patch for the image.
-        others: milder degradations on the same grid.
-        share: the part of the batches that one of the others makes, 0 to 1; drawn by torch's generator.
-        noise: the largest standard deviation of the Gaussian noise on the images of the others, in units of the image.
 
-    Raises:
-        UsageError: one of the others has another grid or reads further, the share is not a part, or the noise is
-            negative.
+    Attributes:
+        border: how many voxels beyond a patch are read, per axis; None if it takes the patch for the whole image.
     """
 
-    def __init__(
-        self, degradation: Degradation, others: Sequence[Degradation] = (), share: float = 0.5, noise: float = 0.0
-    ) -> None:
-        border = degradation.border or ()
-        for other in others:
-            theirs = other.border or ()
-            if other.grid != degradation.grid or any(o > b for o, b in zip(theirs, border, strict=True)):
-                raise UsageError(f"others: {other} has another grid than {degradation}, or reads further")
-        if not 0 <= share <= 1 or noise < 0:
-            raise UsageError(f"share is {share}, a part from 0 to 1; noise is {noise}, 0 or more")
+    def __init__(self, degradation: Degradation) -> None:
         self.degradation = degradation
-        self.others = list(others)
-        self.share = share
-        self.noise = noise
+        self.border = degradation.border
 
     def __call__(
         self, batchdata: Mapping[str, Tensor], device: torch.device, non_blocking: bool = False, **kwargs: Any
@@ -58,7 +38,7 @@ class PatchPairs:
         """Make the pair on `device`."""
         hr = batchdata["label"].to(device, non_blocking=non_blocking)
         with torch.no_grad():
-            lr = self._degraded(hr)
+            lr = self.degradation(hr)
         middle = hr.shape[1] // 2
         hr = hr[:, middle : middle + 1]
         for axis, (width, scale) in enumerate(
@@ -67,14 +47,6 @@ class PatchPairs:
             hr = hr.narrow(axis, width, hr.shape[axis] - 2 * width)
             lr = lr.narrow(axis, width // scale, lr.shape[axis] - 2 * (width // scale))
         return lr, hr
-
-    def _degraded(self, hr: Tensor) -> Tensor:
-        if not self.others or float(torch.rand(())) >= self.share:
-            return self.degradation(hr)
-        lr: Tensor = self.others[int(torch.randint(len(self.others), ()))](hr)
-        # Each image of the batch has a standard deviation of its own.
-        deviation = self.noise * torch.rand(len(lr)).reshape(-1, *[1] * (lr.ndim - 1))
-        return lr + (deviation * torch.randn(lr.shape)).to(lr)
 
 
 class FamilyPairs:
@@ -85,10 +57,14 @@ class FamilyPairs:
 
     Args:
         family: draws a degradation for each patch, and changes contrast, brightness and size of what it shows.
+
+    Attributes:
+        border: how many voxels beyond a patch are read, per axis.
     """
 
     def __init__(self, family: RandomFamily) -> None:
         self.family = family
+        self.border = family.border
 
     def __call__(
         self, batchdata: Mapping[str, Tensor], device: torch.device, non_blocking: bool = False, **kwargs: Any

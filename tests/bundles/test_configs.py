@@ -176,7 +176,7 @@ def test_configs_of_all_bundles_differ_only_in_what_is_theirs(bundle: Path) -> N
         *("max_epochs", "learning_rate", "patch_size", "experiment_name", "scale_factor", "validate#handlers"),
         *("context_slices", "blur_grid", "vgg", "vgg_layers", "vgg_weights", "zscore", "comparison", "cine_table"),
         *("every", "neighbours", "others"),  # of robustness
-        *("m_mode", "other_blurs", "other_degradations", "noise", "loss_with_perceptual", "amp", "imports"),
+        *("m_mode", "family", "loss_with_perceptual", "amp", "imports"),
     }
     for name in (f"{name}.json" for name in COMMANDS):
         ours, first = (_common(_config(folder, name), own) for folder in (bundle, BUNDLES[0]))
@@ -186,6 +186,5 @@ def test_configs_of_all_bundles_differ_only_in_what_is_theirs(bundle: Path) -> N
 def _common(value: Any, own: set[str]) -> Any:
     """Leave out what is a bundle's own, wherever in a config it stands."""
     if isinstance(value, dict):
-        mine = own | {"others"}  # of the training pairs
-        return {key: _common(part, own) for key, part in value.items() if key not in mine}
+        return {key: _common(part, own) for key, part in value.items() if key not in own}
     return [_common(part, own) for part in value] if isinstance(value, list) else value

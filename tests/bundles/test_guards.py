@@ -112,10 +112,10 @@ def test_intercept_and_padding_of_dicom_are_applied_before_values_are_looked_at(
 
 @pytest.fixture
 def exploding(case: BundleCase, tmp_path: Path) -> str:
-    """The bundle's weights with a last convolution that is 200 times too strong."""
+    """The bundle's weights with a last convolution that is 5000 times too strong."""
     content = weights(BUNDLES / case.name / "models" / "model.pt")
     last = [name for name, value in content.items() if value.ndim == 4][-1]
-    content[last] = 200 * content[last].float()
+    content[last] = 5000 * content[last].float()
     torch.save(content, tmp_path / "exploding.pt")
     return str(tmp_path / "exploding.pt")
 

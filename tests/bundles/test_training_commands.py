@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from bundle_cases import CASES, BundleCase, Command, same_weights, table, weights
 
-from custom.engines import PatchPairs
+from custom.engines import FamilyPairs
 from custom.inferers import Precision
 from custom.weights import read_checkpoint
 
@@ -48,19 +48,19 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(
     amp = Precision("auto", "cpu").name != "bfloat16"
     options = {**dataset, **case.short, "max_epochs": 4, "amp": amp}
     command("training", "train", output_dir=str(tmp_path / "whole"), **options)
-    make_pair = PatchPairs.__call__
+    make_pair = FamilyPairs.__call__
     calls = []
 
-    def make_pair_or_stop(self: PatchPairs, *arguments: Any, **more: Any) -> Any:
+    def make_pair_or_stop(self: FamilyPairs, *arguments: Any, **more: Any) -> Any:
         calls.append(1)
         if len(calls) == 6:  # the second iteration of the third epoch
             raise KeyboardInterrupt
         return make_pair(self, *arguments, **more)
 
-    monkeypatch.setattr(PatchPairs, "__call__", make_pair_or_stop)
+    monkeypatch.setattr(FamilyPairs, "__call__", make_pair_or_stop)
     with pytest.raises(KeyboardInterrupt):
         command("training", "train", output_dir=str(tmp_path / "parts"), **options)
-    monkeypatch.setattr(PatchPairs, "__call__", make_pair)
+    monkeypatch.setattr(FamilyPairs, "__call__", make_pair)
     assert read_checkpoint(tmp_path / "parts" / "last.pt")["epoch"] == 2
     command("training", "train", output_dir=str(tmp_path / "parts"), resume=True, **{**options, "amp": "auto"})
     whole, parts = (read_checkpoint(tmp_path / name / "last.pt") for name in ("whole", "parts"))
@@ -100,10 +100,10 @@ def test_a_resumed_run_may_be_longer_and_follows_the_schedule_of_its_config(
 def test_an_overwritten_run_leaves_nothing_to_resume(
     command: Command, dataset: dict[str, str], case: BundleCase, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def stop(self: PatchPairs, *arguments: Any, **more: Any) -> Any:
+    def stop(self: FamilyPairs, *arguments: Any, **more: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(PatchPairs, "__call__", stop)
+    monkeypatch.setattr(FamilyPairs, "__call__", stop)
     with pytest.raises(KeyboardInterrupt):
         command("training", "train", output_dir=str(trained), overwrite="true", **dataset, **case.short)
     assert not list(trained.glob("*.pt"))
