@@ -24,6 +24,7 @@ _VALUES = content(_LAYOUT)
 _TYPES = ("UN", "LO", "OB", "SQ", "US", "DS", "IS", "FD", "FL", "AT", "UI", "PN", "UT", "SS", "TM", "DA", "OW", "SL")
 # Values that decide what the voxels are: with another one a result is another one too, and is not compared.
 _DECISIVE = (
+    "ImagePositionPatient",
     "RescaleSlope",
     "RescaleIntercept",
     "Rows",
