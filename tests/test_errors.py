@@ -8,7 +8,6 @@ import torch
 
 from custom.arrays import RandomPatches, intensity_scale, slab_bounds
 from custom.degradations import AreaMean, BicubicGaussian, GaussianBlur, Grid, SliceBySlice
-from custom.engines import PatchPairs
 from custom.errors import InputError, MissingFileError, UsageError, input_error_in
 from custom.evaluation import comparison_picture
 from custom.evaluation.summary import summarise
@@ -64,7 +63,6 @@ PICTURE, VOLUME = torch.ones(1, 1, 8, 8), torch.ones(1, 1, 8, 8, 8)
         (lambda: crop(PICTURE, (1, 1, 1)), r"crop_border is \(1, 1, 1\); give one number, or 2"),
         (lambda: load_manifest("ixy", "."), "did you mean 'ixi'"),
         (lambda: comparison_picture("a.png", PICTURE, {}, {}, zoom="corner"), "zoom is 'corner'"),  # type: ignore[arg-type]
-        (lambda: PatchPairs(AreaMean(4, spatial_dims=2), share=2), "share is 2"),
         (lambda: ComparisonTable("folder", AreaMean(4, spatial_dims=2), networks={"cubic": None}), "'cubic'"),
         (lambda: ResultOptions("out", output_format="png"), "output_format 'png'"),  # type: ignore[arg-type]
         (lambda: ResultOptions("out", dicom_form="new"), "dicom_form 'new'"),  # type: ignore[arg-type]
