@@ -18,7 +18,7 @@ from custom.degradations.separable import SeparableDegradation
 from custom.degradations.sharpened import Sharpened
 from custom.errors import UsageError
 
-__all__ = ["Member", "RandomFamily"]
+__all__ = ["Member", "RandomFamily", "unit_noise"]
 
 # From how many factors, evenly spaced, an image draws how much smaller it is made.
 _SHRINKING = 16
@@ -271,7 +271,7 @@ class RandomFamily(nn.Module):
         """Stack the matrices of an axis of the whole pool: of the image, and of the noise."""
         low = size // self.scale_factor[axis]
         noise = [d.noise_matrix(axis, low) for d in self.degradations]
-        filters = [torch.eye(low, dtype=torch.float64) if matrix is None else _unit(matrix) for matrix in noise]
+        filters = [torch.eye(low, dtype=torch.float64) if matrix is None else unit_noise(matrix) for matrix in noise]
         image = [d.axis_matrix(axis, size) for d in self.degradations]
         return torch.stack(image).float(), torch.stack(filters).float()
 
@@ -280,7 +280,7 @@ def _are_names(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str) and all(isinstance(v, str) for v in value)
 
 
-def _unit(matrix: Tensor) -> Tensor:
+def unit_noise(matrix: Tensor) -> Tensor:
     """Scale a matrix so that white noise of deviation 1 has that deviation in the middle of the axis afterwards."""
     return matrix / matrix[len(matrix) // 2].norm()
 

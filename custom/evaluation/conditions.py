@@ -17,6 +17,7 @@ from custom.degradations import (
     Sharpened,
 )
 from custom.degradations.appearance import smooth_curves
+from custom.degradations.family import unit_noise
 
 __all__ = ["Condition", "trial_conditions"]
 
@@ -66,8 +67,7 @@ class Condition:
         for axis in range(2, noise.ndim):
             matrix = self.degradation.noise_matrix(axis - 2, noise.shape[axis])
             if matrix is not None:
-                unit = (matrix / matrix[len(matrix) // 2].norm()).to(noise.dtype)  # the deviation stays what it is
-                noise = (noise.movedim(axis, -1) @ unit.T).movedim(-1, axis)
+                noise = (noise.movedim(axis, -1) @ unit_noise(matrix).to(noise.dtype).T).movedim(-1, axis)
         return noise
 
 
