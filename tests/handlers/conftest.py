@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from mlflow_reader import Reader
 from monai.engines import SupervisedEvaluator, SupervisedTrainer
 from monai.handlers import PeakSignalToNoiseRatio, ValidationHandler, from_engine
 
@@ -23,6 +24,13 @@ def output_dir(tmp_path: Path, mlflow_database: Path) -> Path:
     folder.mkdir()
     shutil.copy(mlflow_database, folder / "mlruns.db")
     return folder
+
+
+@pytest.fixture
+def reader(output_dir: Path) -> Iterator[Reader]:
+    reader = Reader(output_dir / "mlruns.db")
+    yield reader
+    reader.store.close()
 
 
 @pytest.fixture

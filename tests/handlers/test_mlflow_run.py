@@ -7,7 +7,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,13 +23,6 @@ from monai.handlers import StatsHandler
 from custom.errors import InputError
 from custom.handlers.learning_curves import LearningCurves
 from custom.handlers.mlflow_run import MLflowMetrics, MLflowRun, flatten_parameters
-
-
-@pytest.fixture
-def reader(output_dir: Path) -> Iterator[Reader]:
-    reader = Reader(output_dir / "mlruns.db")
-    yield reader
-    reader.store.close()
 
 
 @pytest.fixture

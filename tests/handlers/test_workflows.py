@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,6 @@ from custom.handlers.workflows import (
     check_training_output,
 )
 from custom.run import Run
-
-
-@pytest.fixture
-def reader(output_dir: Path) -> Iterator[Reader]:
-    reader = Reader(output_dir / "mlruns.db")
-    yield reader
-    reader.store.close()
 
 
 @pytest.fixture

@@ -17,15 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from monai.data import MetaTensor
 from PIL import Image
+from tiny_scans import ramp
 
 from custom.errors import InputError
 from custom.scans import Provenance, ResultOptions, ScanHeader, check_output_dir, read_scan, write_result, write_scan
 
 AFFINE = np.array([[0.0, 0.0, -3.0, 90.0], [-0.7, 0.0, 0.0, 80.0], [0.0, 0.7, 0.0, -70.0], [0.0, 0.0, 0.0, 1.0]])
-
-
-def _ramp(*shape: int) -> torch.Tensor:
-    return torch.arange(float(np.prod(shape))).reshape(1, *shape)
 
 
 # --- values
@@ -42,7 +39,7 @@ def test_integers_are_rounded_and_clipped_never_wrapped(tmp_path: Path) -> None:
 @given(slope=st.sampled_from([0.25, 2.3617, 1e-3]), intercept=st.sampled_from([0.0, -100.0, 7.5]))
 def test_source_slope_keeps_the_units(tmp_path_factory: pytest.TempPathFactory, slope: float, intercept: float) -> None:
     path = tmp_path_factory.mktemp("slope") / "a.nii"
-    values = _ramp(4, 5, 6) * slope * 3.3 + intercept
+    values = ramp(4, 5, 6) * slope * 3.3 + intercept
     write_scan(values, AFFINE, ScanHeader(stored_dtype="int16", slope=slope, intercept=intercept), path)
     scan = read_scan(path)
     assert scan.meta["header"].stored_dtype == "int16"
@@ -67,17 +64,17 @@ def test_frames_are_the_fourth_axis(tmp_path: Path) -> None:
 
 
 def test_bfloat16_is_written_as_float32(tmp_path: Path) -> None:
-    write_scan(_ramp(2, 3, 4).to(torch.bfloat16), AFFINE, ScanHeader(), tmp_path / "a.nii")
-    np.testing.assert_array_equal(nib.load(tmp_path / "a.nii").get_fdata(), _ramp(2, 3, 4)[0].numpy())
+    write_scan(ramp(2, 3, 4).to(torch.bfloat16), AFFINE, ScanHeader(), tmp_path / "a.nii")
+    np.testing.assert_array_equal(nib.load(tmp_path / "a.nii").get_fdata(), ramp(2, 3, 4)[0].numpy())
 
 
 @pytest.mark.parametrize("name", ["Some model", "A model of the University of Würzburg for hearts"])
 def test_what_computed_a_result_is_written_into_it(tmp_path: Path, name: str) -> None:
     made = Provenance(name, "1.2.3", computation="float32, cpu (x86_64 AVX2), 2 threads, torch 2.13.0")
-    write_scan(_ramp(4, 5, 6), AFFINE, ScanHeader(), tmp_path / "a.nii", provenance=made)
+    write_scan(ramp(4, 5, 6), AFFINE, ScanHeader(), tmp_path / "a.nii", provenance=made)
     stored = nib.load(tmp_path / "a.nii").header["descrip"].item().decode("ascii")
     assert stored == f"{made.computation}; {name.replace('ü', '?')} 1.2.3"[:79]
-    write_scan(_ramp(4, 5), AFFINE, ScanHeader(), tmp_path / "a.png", provenance=made)
+    write_scan(ramp(4, 5), AFFINE, ScanHeader(), tmp_path / "a.png", provenance=made)
     with Image.open(tmp_path / "a.png") as picture:
         assert picture.text["Description"] == made.description  # type: ignore[attr-defined]
     assert f"computed in {made.computation}" in made.description
@@ -105,16 +102,16 @@ def test_full_disk_leaves_nothing(tmp_path: Path, name: str) -> None:
 
 
 def test_failure_keeps_what_was_there(tmp_path: Path) -> None:
-    write_scan(_ramp(3, 4, 5), AFFINE, ScanHeader(), tmp_path / "a.nii")
+    write_scan(ramp(3, 4, 5), AFFINE, ScanHeader(), tmp_path / "a.nii")
     before = (tmp_path / "a.nii").read_bytes()
     with pytest.raises(InputError, match=r"is there already; .*--overwrite true"):
-        write_scan(_ramp(6, 7, 8), AFFINE, ScanHeader(), tmp_path / "a.nii")
-    bad = _ramp(3, 4, 5)
+        write_scan(ramp(6, 7, 8), AFFINE, ScanHeader(), tmp_path / "a.nii")
+    bad = ramp(3, 4, 5)
     bad.view(-1)[:2] = torch.tensor([float("nan"), float("inf")])
     with pytest.raises(InputError, match="2 of 60 voxels of the result are NaN or infinite"):
         write_scan(bad, AFFINE, ScanHeader(), tmp_path / "a.nii", overwrite=True)
     assert (tmp_path / "a.nii").read_bytes() == before
-    write_scan(_ramp(6, 7, 8), AFFINE, ScanHeader(), tmp_path / "a.nii", overwrite=True)
+    write_scan(ramp(6, 7, 8), AFFINE, ScanHeader(), tmp_path / "a.nii", overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ["a.nii"]
     assert nib.load(tmp_path / "a.nii").shape == (6, 7, 8)
 
@@ -127,14 +124,14 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "singular affine": ("a.nii", {"affine": np.diag([1.0, 0.0, 1.0, 1.0])}, "singular"),
     "volume as picture": ("a.png", {}, "a picture has two axes and this has 3"),
     "long axis": ("a.nii", {"array": torch.zeros(1, 2**15, 1, 1)}, r"a\.nii: a result of 32768 x 1 x 1 voxels"),
-    "no axis of frames": ("a.nii", {"array": _ramp(3, 4, 5)[0]}, r"as many frames as its source, here 1; got \(3"),
+    "no axis of frames": ("a.nii", {"array": ramp(3, 4, 5)[0]}, r"as many frames as its source, here 1; got \(3"),
     "frames without values": ("a.nii", {"array": torch.rand(2, 3, 4, 5)}, r"here 1; got \(2"),
     "frames of a picture": (
         "a.png",
         {"array": torch.rand(2, 4, 5), "header": ScanHeader(frame_values=(0, 1))},
         "a picture has two axes",
     ),
-    "deep JPEG": ("a.jpg", {"array": _ramp(4, 5), "header": ScanHeader(stored_dtype="uint16")}, "JPEG holds 8 bits"),
+    "deep JPEG": ("a.jpg", {"array": ramp(4, 5), "header": ScanHeader(stored_dtype="uint16")}, "JPEG holds 8 bits"),
 }
 
 
@@ -142,7 +139,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
 def test_what_cannot_be_written_is_refused(tmp_path: Path, case: str) -> None:
     name, changes, words = REFUSED[case]
     (tmp_path / "file").write_text("x")
-    given = {"array": _ramp(3, 4, 5), "affine": AFFINE, "header": ScanHeader(), "path": tmp_path / name}
+    given = {"array": ramp(3, 4, 5), "affine": AFFINE, "header": ScanHeader(), "path": tmp_path / name}
     with pytest.raises(InputError, match=words):
         write_scan(**{**given, **changes})
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
