@@ -1,4 +1,4 @@
-"""Random changes of a high-resolution image that make other scans of it: contrast, bias field, size of the anatomy."""
+"""Random changes of a high-resolution image that make other scans of it: contrast, bias, size, sharpness."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from custom.degradations.kernels import keys_cubic
 from custom.degradations.ranges import uniform
 
-__all__ = ["bias_fields", "changed_contrast", "shrinking_matrices", "smooth_curves"]
+__all__ = ["bias_fields", "blurring_matrices", "changed_contrast", "shrinking_matrices", "smooth_curves"]
 
 # Where the knots of a contrast curve lie, in units of the image.
 _KNOTS = (0.0, 0.15, 0.3, 0.45, 0.6, 0.8, 1.0)
@@ -105,3 +105,18 @@ def shrinking_matrices(factors: Tensor, size: int, result: int) -> Tensor:
     distance = (torch.arange(size) - centres[:, :, None]) / factors[:, None, None]
     weights = torch.from_numpy(keys_cubic(distance.double().numpy()))
     return (weights / weights.sum(2, keepdim=True)).float()
+
+
+def blurring_matrices(sigmas: Tensor, size: int) -> Tensor:
+    """Build matrices that blur an axis by a Gaussian.
+
+    Args:
+        sigmas: `(B,)`, standard deviations in voxels, above 0.
+        size: of the axis.
+
+    Returns:
+        `(B, size, size)`, float32; each row sums to 1, also where the Gaussian reaches beyond the axis.
+    """
+    place = torch.arange(size)
+    weights = torch.exp(-0.5 * ((place[:, None] - place) / sigmas[:, None, None]) ** 2)
+    return weights / weights.sum(2, keepdim=True)

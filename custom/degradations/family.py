@@ -10,7 +10,13 @@ import torch
 from monai.utils import ensure_tuple
 from torch import Tensor, nn
 
-from custom.degradations.appearance import bias_fields, changed_contrast, shrinking_matrices, smooth_curves
+from custom.degradations.appearance import (
+    bias_fields,
+    blurring_matrices,
+    changed_contrast,
+    shrinking_matrices,
+    smooth_curves,
+)
 from custom.degradations.base import Degradation
 from custom.degradations.phantoms import phantoms as draw_phantoms
 from custom.degradations.ranges import checked_range, uniform
@@ -20,8 +26,8 @@ from custom.errors import UsageError
 
 __all__ = ["Member", "RandomFamily", "unit_noise"]
 
-# From how many factors, evenly spaced, an image draws how much smaller it is made.
-_SHRINKING = 16
+# From how many values, evenly spaced, an image draws how much smaller or more blurred it is made.
+_STEPS = 16
 
 
 class Member:
@@ -75,12 +81,12 @@ class Member:
 class RandomFamily(nn.Module):
     """Make pairs of low and high resolution of patches, each by its own degradation drawn from a family.
 
-    For each image of a batch: the anatomy is made smaller by a random factor, its contrast is changed by a random curve
-    and its brightness by a smooth field; then a degradation is drawn and applied. Where it is of the magnitude kind,
-    `y = |A(x exp(i phi)) + n|` with a smooth random phase and complex Gaussian noise n, which makes the noise Rician;
-    else `y = A x + n`. The noise has gone through the same window, zero filling and sharpening as the image. Some
-    images are rounded, as files of integers are. At last an offset of a few per cent is added to both images, as
-    resampling with splines and DICOM's padding leave it.
+    For each image of a batch: the anatomy is made smaller by a random factor, or smoother; its contrast is changed by a
+    random curve and its brightness by a smooth field; then a degradation is drawn and applied. Where it is of the
+    magnitude kind, `y = |A(x exp(i phi)) + n|` with a smooth random phase and complex Gaussian noise n, which makes the
+    noise Rician; else `y = A x + n`. The noise has gone through the same window, zero filling and sharpening as the
+    image. Some images are rounded, as files of integers are. At last an offset of a few per cent is added to both
+    images, as resampling with splines and DICOM's padding leave it.
 
     The degradations are drawn when the family is made (`pool` of them, by the shares of the members) and their matrices
     kept; which one an image gets, and all other parameters, are drawn for each image by
@@ -100,6 +106,9 @@ class RandomFamily(nn.Module):
         phase: largest coefficient (radians over half of the patch) of the linear and quadratic smooth phase.
         shrink: range of the factor by which the anatomy is made smaller before it is degraded, 1 or more.
         shrunk: part of the images that are made smaller.
+        blur: range of the standard deviation, in high-resolution voxels, of the Gaussian by which the anatomy is made
+            smoother. Scans that are smooth themselves teach a network not to sharpen whatever is smooth.
+        blurred: part of the images that are made smoother.
         phantoms: part of the images that are replaced by random shapes of constant level (see `phantoms`).
         contrast: part of the images whose contrast is changed.
         inverted: part of these whose contrast is inverted.
@@ -133,6 +142,8 @@ class RandomFamily(nn.Module):
         phase: float = 1.0,
         shrink: float | Sequence[float] = 1.0,
         shrunk: float = 0.5,
+        blur: float | Sequence[float] = (1.0, 6.0),
+        blurred: float = 0.0,
         phantoms: float = 0.0,
         contrast: float = 0.5,
         inverted: float = 0.25,
@@ -152,6 +163,8 @@ class RandomFamily(nn.Module):
         self.phase = checked_range("phase", phase, 0.0)[0]
         self.shrink = checked_range("shrink", shrink, 1.0)
         self.shrunk = checked_range("shrunk", shrunk, 0.0, 1.0)[0]
+        self.blur = checked_range("blur", blur, 0.01)
+        self.blurred = checked_range("blurred", blurred, 0.0, 1.0)[0]
         self.phantoms = checked_range("phantoms", phantoms, 0.0, 1.0)[0]
         self.contrast = checked_range("contrast", contrast, 0.0, 1.0)[0]
         self.inverted = checked_range("inverted", inverted, 0.0, 1.0)[0]
@@ -199,7 +212,9 @@ class RandomFamily(nn.Module):
             image, filters = self._stacked(axis, size)
             self.register_buffer(f"image_{axis}", image, persistent=False)
             self.register_buffer(f"noise_{axis}", filters, persistent=False)
-            factors = torch.linspace(*self.shrink, _SHRINKING)
+            factors = torch.linspace(*self.shrink, _STEPS)
+            blurs = blurring_matrices(torch.linspace(*self.blur, _STEPS), size)
+            self.register_buffer(f"blur_{axis}", blurs, persistent=False)
             whole = size + 2 * (self.border[axis] - self.margin[axis])
             self.register_buffer(f"shrink_{axis}", shrinking_matrices(factors, whole, size), persistent=False)
 
@@ -243,16 +258,21 @@ class RandomFamily(nn.Module):
         return f"{len(self.degradations)} degradations, scale_factor={self.scale_factor}, border={self.border}"
 
     def _appearance(self, hr: Tensor) -> Tensor:
-        """Change size, contrast and bias field of each image: `(B, C, *(patch_size + 2 * margin))`."""
+        """Change size, sharpness, contrast and bias field of each image: `(B, C, *(patch_size + 2 * margin))`."""
         count = len(hr)
         if self.border != self.margin:
             smaller = torch.rand(count) < self.shrunk
             cut = [slice(b - m, n - (b - m)) for b, m, n in zip(self.border, self.margin, hr.shape[2:], strict=True)]
             whole, hr = hr, hr[_within(cut)].clone()
-            factors = torch.randint(_SHRINKING, (int(smaller.sum()),))
+            factors = torch.randint(_STEPS, (int(smaller.sum()),))
             smaller = smaller.to(hr.device)
             hr[smaller] = apply_along_axes(whole[smaller], self._of("shrink", factors))
         hr = hr.clone()
+        if self.blurred:
+            smoother = torch.rand(count) < self.blurred
+            sigmas = torch.randint(_STEPS, (int(smoother.sum()),))
+            smoother = smoother.to(hr.device)
+            hr[smoother] = apply_along_axes(hr[smoother], self._of("blur", sigmas))
         if self.phantoms:
             replaced = torch.rand(count) < self.phantoms
             hr[replaced.to(hr.device)] = draw_phantoms(int(replaced.sum()), hr.shape[2:]).to(hr)

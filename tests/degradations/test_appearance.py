@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
-from custom.degradations.appearance import bias_fields, changed_contrast, shrinking_matrices
+from custom.degradations.appearance import bias_fields, blurring_matrices, changed_contrast, shrinking_matrices
 
 
 @pytest.mark.parametrize("inverted", [0.0, 1.0])
@@ -43,3 +45,12 @@ def test_shrinking_keeps_the_centre_and_makes_a_ramp_steeper(factor: float) -> N
     torch.testing.assert_close(matrix.sum(1), torch.ones(40))
     if factor == 1.0:
         torch.testing.assert_close(matrix, torch.eye(80)[20:60])
+
+
+@pytest.mark.parametrize("sigma", [1.0, 3.5])
+def test_blurring_multiplies_a_wave_by_the_transform_of_the_gaussian(sigma: float) -> None:
+    [matrix] = blurring_matrices(torch.tensor([sigma]), 100)
+    wave = torch.cos(2 * torch.pi * 0.08 * torch.arange(100))
+    factor = math.exp(-2 * (math.pi * 0.08 * sigma) ** 2)
+    torch.testing.assert_close((matrix @ wave)[20:-20], factor * wave[20:-20], rtol=0, atol=1e-4)
+    torch.testing.assert_close(matrix.sum(1), torch.ones(100))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from custom.degradations import AreaMean, GaussianProfile, KSpaceCrop
@@ -72,6 +73,16 @@ def test_noise_of_a_real_image_has_its_deviation_whatever_the_window() -> None:
     assert float(lr.std()) == pytest.approx(0.03, rel=0.05)
     # Zero filling by two leaves neighbours alike.
     assert float(((lr[..., 1:] - 0.5) * (lr[..., :-1] - 0.5)).mean()) > 0.5 * 0.03**2
+
+
+def test_what_is_made_smoother_is_so_in_both_images_of_a_pair() -> None:
+    pairs = family(area(), blur=3.0, blurred=1.0)
+    border = pairs.border[0]
+    whole = image(2, 1, 32 + 2 * border, 32 + 2 * border)
+    lr, hr = pairs(whole)
+    smooth = torch.from_numpy(gaussian_filter(whole.numpy(), (0, 0, 3, 3), truncate=8))
+    torch.testing.assert_close(hr, smooth[..., border:-border, border:-border], rtol=0, atol=1e-4)
+    torch.testing.assert_close(lr, AreaMean(4, 2)(hr))
 
 
 def test_part_of_the_images_is_free_of_noise() -> None:
@@ -192,6 +203,8 @@ def test_three_axes() -> None:
         (lambda: family(area(), noise=[0.05, 0.0]), "noise"),
         (lambda: family(area(), noise_free=1.5), "noise_free"),
         (lambda: family(area(), shrink=0.5), "shrink"),
+        (lambda: family(area(), blur=[0, 2]), "blur"),
+        (lambda: family(area(), blurred=1.5), "blurred"),
         (lambda: family(area(), offset="little"), "offset"),
         (lambda: family(area(), size=30), "patch_size"),
         (lambda: family(area(), seed=None), "seed is None"),
