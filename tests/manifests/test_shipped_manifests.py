@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import nibabel as nib
+import numpy as np
 import pytest
 from jsonschema import Draft202012Validator
 from manifest_files import save_nifti, save_pictures, splits_of_subjects
@@ -29,6 +31,7 @@ SHIPPED = [
     "openneuro_ds002748",
     "sample_brain_t1",
     "sample_cardiac_cine",
+    "sample_knee",
     "sunnybrook_cine",
 ]
 
@@ -76,6 +79,35 @@ def test_every_slab_of_the_sample_holds_brain() -> None:
             first, last = slab_bounds(volume.shape[2], item["slab"]["start"], item["slab"]["stop"])
             # tissue of 21 of 216 and more: at the thinnest slice the crown of the head, a seventh of the field of view
             assert (volume[:, :, first:last] > 21).mean(axis=(0, 1)).min() > 0.2
+
+
+def _slices_of_knee() -> dict[str, list[int]]:
+    """Return the slices of each split of the sample knee."""
+    manifest = load_manifest("sample_knee", manifest_folder() / "sample_knee")
+    slabs = {name: manifest.items(name)[0]["slab"] for name in SPLITS}
+    assert all(manifest.subjects[name] == ["ge_knee"] and slabs[name]["axis"] == 2 for name in SPLITS)
+    return {name: list(range(*slab_bounds(24, slab["start"], slab["stop"]))) for name, slab in slabs.items()}
+
+
+def test_slices_of_the_sample_knee_are_those_of_its_readme() -> None:
+    readme = (manifest_folder() / "sample_knee/README.md").read_text()
+    slices = _slices_of_knee()
+    for name, numbers in slices.items():
+        assert f"| {name} | {numbers[0]}-{numbers[-1]} |" in readme
+    ends = sorted((numbers[0], numbers[-1]) for numbers in slices.values())
+    assert all(start - stop == 2 for (_, stop), (start, _) in pairwise(ends))
+
+
+def test_every_slice_of_the_sample_knee_holds_tissue() -> None:
+    knee = read_scan(manifest_folder() / "sample_knee/ge_knee_echo1")[0].numpy()
+    assert (knee > 200).mean(axis=(0, 1)).min() > 0.25
+
+
+def test_sample_knee_is_its_source(shared_data: Path) -> None:
+    knee = read_scan(manifest_folder() / "sample_knee/ge_knee_echo1")
+    source = read_scan(shared_data / "dicom/classic/ge_knee_echo1")
+    np.testing.assert_array_equal(knee, source)
+    np.testing.assert_array_equal(knee.affine, source.affine)
 
 
 def test_real_data_set_in_a_flat_folder(shared_data: Path) -> None:
