@@ -85,7 +85,7 @@ def outcome(attack: Attack, folder: Path) -> tuple[str, str]:
     ended, words = json.loads(said)
     if ended != "failed" and attack.must not in ("", ended):
         return "failed", f"has to end in {attack.must!r}, ended in {ended!r} {words}"
-    left = sorted(path.name for path in _left_behind(folder / "out", ended)) if ended != "failed" else []
+    left = sorted(path.name for path in _left_behind(folder / "out")) if ended != "failed" else []
     return ("failed", f"{ended}, but left {', '.join(left)} behind; {words}") if left else (ended, words)
 
 
@@ -117,8 +117,8 @@ def _attacked(attack: Attack, folder: Path) -> tuple[str, str]:
     return "result", ""
 
 
-def _left_behind(out: Path, ended: str) -> Iterator[Path]:
-    """Yield what a refused attack leaves in the folder of results: half a file, or a name for one."""
+def _left_behind(out: Path) -> Iterator[Path]:
+    """Yield what must not be left in the folder of results: half a file, or a name for one."""
     for path in out.rglob("*") if out.is_dir() else ():
         # The file of a lock stays there.
         if (path.name.startswith(".") and path.name != ".lock") or (path.is_file() and path.stat().st_size == 0):

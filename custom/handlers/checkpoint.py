@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import warnings
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ from custom.errors import InputError, MissingFileError, UsageError
 from custom.handlers.hooks import is_first_rank, on_epoch_end_after_all
 from custom.inferers.precision import Precision
 from custom.options import switch
-from custom.weights import read_checkpoint, save_checkpoint
+from custom.weights import load_weights, read_checkpoint, save_checkpoint
 from custom.weights.checkpoints import fill_network
 
 __all__ = ["TrainingCheckpoint"]
@@ -37,7 +38,8 @@ class TrainingCheckpoint:
       stopping, and the precision. Written at the end of every epoch, after the validation.
 
     Both are written by rank 0 under a temporary name, then renamed. They hold tensors and plain values only, so that
-    `torch.load(..., weights_only=True)` reads them.
+    `torch.load(..., weights_only=True)` reads them. A resumed training ends with a `model.pt` that can be used: it
+    writes it again from `last.pt` if the last epoch was the best, else it needs the one that is there.
 
     Ignite's `Checkpoint` does not serve here: its `DiskSaver` deletes the file of a fixed name before it writes the
     next, and a schedule that it restores keeps the length and the learning rate of the run before. Its
@@ -121,8 +123,7 @@ class TrainingCheckpoint:
         state = self.evaluator.state
         if state.best_metric_epoch == engine.state.epoch:
             self._without_gain = 0
-            if is_first_rank():
-                save_checkpoint(self.networks[self.evaluated].state_dict(), self.best)
+            self._save_best()
         elif state.epoch == engine.state.epoch:  # validated in this epoch; there may be epochs without
             self._without_gain += 1
         if is_first_rank():
@@ -193,9 +194,28 @@ class TrainingCheckpoint:
             raise UsageError(f"{self.last}: {epoch} epochs are done already; give a larger max_epochs to go on")
         engine.state.epoch = epoch
         engine.state.iteration = epoch * engine.state.epoch_length
+        self._restore_best(epoch)
         logger.info("resumed after epoch %d of %d", epoch, engine.state.max_epochs)
         # A run may have been stopped between its last checkpoint and its end, which is all that is left to do then.
         self._stop_without_gain(engine)
+
+    def _restore_best(self, epoch: int) -> None:
+        """Write the best weights again if they are those of `last.pt`; else check that `model.pt` has them."""
+        best_epoch = self.evaluator.state.best_metric_epoch
+        if best_epoch == epoch:
+            self._save_best()
+        elif best_epoch > 0:
+            try:
+                load_weights(copy.deepcopy(self.networks[self.evaluated]), self.best)
+            except InputError as error:
+                raise InputError(
+                    f"{error}. It had the weights of epoch {best_epoch}, the best, which {self.last} of epoch {epoch} "
+                    f"does not have: put a copy back, or train on in another --output_dir with --checkpoint {self.last}"
+                ) from error
+
+    def _save_best(self) -> None:
+        if is_first_rank():
+            save_checkpoint(self.networks[self.evaluated].state_dict(), self.best)
 
     def _with_names(self, saved: dict[str, Any]) -> dict[str, Any]:
         """Give the one network, optimizer and schedule of an older file the names that they have here."""

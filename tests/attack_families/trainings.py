@@ -21,6 +21,7 @@ from attack_families.attack import Attack, WrongError, command, say_into
 from custom.errors import InputError
 from custom.handlers.mlflow_store import MLflowStore
 from custom.storage import lock_folder
+from custom.weights import read_checkpoint
 
 __all__ = ["stopped_trainings"]
 
@@ -138,13 +139,25 @@ def _torn(folder: Path, made: Path, file: str, size: int, again: str) -> None:
     shutil.copytree(made / "out", folder / "out", ignore=shutil.ignore_patterns("mlruns*", ".lock"))
     shutil.copy(made / "mlruns.db", folder / "out")
     _check_trained(folder)
-    (folder / "out" / file).write_bytes((folder / "out" / file).read_bytes()[:size])
-    _train(folder, again, "true")
+    torn = folder / "out" / file
+    torn.write_bytes(torn.read_bytes()[:size])
+    try:
+        _train(folder, again, "true")
+    except InputError as err:
+        if again == "--overwrite":
+            raise WrongError(f"cannot be trained again: {err}") from err
+        torn.unlink()  # the attack has left it behind, not the training
+        raise
     _check_trained(folder)
 
 
 def _check_trained(folder: Path) -> None:
     missing = [name for name in ("model.pt", "last.pt", "curves.csv") if not (folder / "out" / name).exists()]
+    try:
+        for name in {"model.pt", "last.pt"} - set(missing):
+            read_checkpoint(folder / "out" / name)
+    except InputError as err:
+        raise WrongError(f"ended well and left what cannot be read: {err}") from err
     rows = (folder / "out" / "curves.csv").read_text().splitlines() if not missing else []
     if missing or len(rows) != 3:
         raise WrongError(f"no training of two epochs: {missing} missing, {len(rows) - 1} epochs")

@@ -140,6 +140,25 @@ def test_a_run_that_was_stopped_after_its_last_checkpoint_is_finished(tmp_path: 
     assert completed[2:] == [-1, 4]
 
 
+@pytest.mark.parametrize("content", [None, b"", b"PK damaged"])
+def test_a_resumed_training_ends_with_whole_best_weights_or_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    def damage_and_resume(max_epochs: int) -> None:
+        (tmp_path / "model.pt").unlink(missing_ok=True)
+        if content is not None:
+            (tmp_path / "model.pt").write_bytes(content)
+        Training(tmp_path, max_epochs, scores=[1.0, 3.0, 2.0, 2.5], resume=True).run()
+
+    Training(tmp_path, 2, scores=[1.0, 3.0]).run()
+    best = plain(read_checkpoint(tmp_path / "model.pt"))
+    damage_and_resume(2)  # nothing is left to train; the second epoch was the best
+    assert plain(read_checkpoint(tmp_path / "model.pt")) == best
+    damage_and_resume(3)
+    assert plain(read_checkpoint(tmp_path / "model.pt")) == best
+    for max_epochs in (3, 4):  # last.pt has the weights of the third epoch
+        with pytest.raises(InputError, match=r"model\.pt: .* epoch 2, the best, which .*last\.pt of epoch 3 does not"):
+            damage_and_resume(max_epochs)
+
+
 def test_a_file_from_before_networks_had_names_is_resumed(tmp_path: Path) -> None:
     whole = Training(tmp_path / "whole", 4, names=("network",)).run()
     Training(tmp_path / "parts", 2, names=("network",)).run()
