@@ -7,21 +7,39 @@ import torch
 from enlarging_network import Enlarge
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from custom.errors import UsageError
 from custom.inferers import Tiles
 
 
 @given(
-    st.lists(st.integers(1, 13), min_size=2, max_size=3),
-    st.lists(st.integers(1, 9), min_size=3, max_size=3),
+    st.integers(2, 3).flatmap(
+        lambda axes: st.tuples(
+            *(
+                st.tuples(*[st.integers(1, largest)] * axes)
+                for largest in (13, 15, 3)  # of an image, of a tile, of a scale
+            )
+        )
+    ),
+    st.integers(2, 4),
 )
 @torch.no_grad()
-def test_tiles_equal_the_whole_image(shape: list[int], tile: list[int]) -> None:
-    network = Enlarge(len(shape))
+def test_tiles_equal_the_whole_image(sizes: tuple[tuple[int, ...], ...], halo: int) -> None:
+    """Tiles larger than the image, odd sizes, an axis of one voxel, and another scale for each axis are among them."""
+    shape, tile, scale = sizes
+    network = Enlarge(len(shape), scale_factor=scale)
     image = torch.rand(2, 1, *shape)
-    tiled = Tiles(tile[: len(shape)], halo=2, scale_factor=2)(image, network)
-    torch.testing.assert_close(tiled, network(image))
+    tiled = Tiles(tile, halo, scale)(image, network)
+    torch.testing.assert_close(tiled, network(image), atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_each_axis_has_a_halo_of_its_own() -> None:
+    """A network that reads 2 voxels along the second axis alone needs no halo along the others."""
+    network = nn.Conv3d(1, 1, (1, 5, 1), padding=(0, 2, 0))
+    image = torch.rand(1, 1, 7, 9, 8)
+    torch.testing.assert_close(Tiles((3, 4, 5), (0, 2, 0))(image, network), network(image), atol=1e-5, rtol=0)
 
 
 @torch.no_grad()
