@@ -8,7 +8,18 @@ from custom.inferers.flips import FlipEnsemble
 from custom.inferers.floor import Floor
 from custom.inferers.frames import Frames
 from custom.inferers.precision import Autocast, Precision
+from custom.inferers.receptive_radius import receptive_radius
 from custom.inferers.slices import VolumeSlices
 from custom.inferers.tiles import Tiles
 
-__all__ = ["Autocast", "DataConsistency", "FlipEnsemble", "Floor", "Frames", "Precision", "Tiles", "VolumeSlices"]
+__all__ = [
+    "Autocast",
+    "DataConsistency",
+    "FlipEnsemble",
+    "Floor",
+    "Frames",
+    "Precision",
+    "Tiles",
+    "VolumeSlices",
+    "receptive_radius",
+]

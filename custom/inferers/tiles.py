@@ -8,9 +8,10 @@ from typing import Any
 
 from monai.inferers import Inferer, SimpleInferer
 from monai.utils import ensure_tuple
-from torch import Tensor
+from torch import Tensor, nn
 
 from custom.errors import UsageError
+from custom.inferers.receptive_radius import receptive_radius
 
 __all__ = ["Tiles"]
 
@@ -26,7 +27,8 @@ class Tiles(Inferer):
     Args:
         tile_size: the edge of a tile in input voxels without its halo, one number or one for each axis; None for one
             piece, the whole image.
-        halo: how many input voxels beyond the tile the network sees, one number or one for each axis.
+        halo: how many input voxels beyond the tile the network sees, one number or one for each axis; None for the
+            receptive radius, which is found from the network (`receptive_radius`).
         scale_factor: how many times larger the network makes each axis, one number or one for each axis.
         inferer: how one tile is treated; the bare network by default.
 
@@ -37,13 +39,13 @@ class Tiles(Inferer):
     def __init__(
         self,
         tile_size: int | Sequence[int] | None = None,
-        halo: int | Sequence[int] = 8,
+        halo: int | Sequence[int] | None = None,
         scale_factor: int | Sequence[int] = 1,
         inferer: Inferer | None = None,
     ) -> None:
         for name, value, least in (
             ("tile_size", 1 if tile_size is None else tile_size, 1),
-            ("halo", halo, 0),
+            ("halo", 0 if halo is None else halo, 0),
             ("scale_factor", scale_factor, 1),
         ):
             if not all(isinstance(number, int) and number >= least for number in ensure_tuple(value)):
@@ -59,7 +61,7 @@ class Tiles(Inferer):
             return self.inferer(inputs, network, *args, **kwargs)
         shape = inputs.shape[2:]
         tile = _per_axis("tile_size", self.tile_size, len(shape))
-        halo = _per_axis("halo", self.halo, len(shape))
+        halo = self._halo(network, inputs)
         scale = _per_axis("scale_factor", self.scale_factor, len(shape))
         describe: Callable[[Tensor], Tensor | None] | None = getattr(network, "describe", None)
         description = describe(inputs) if describe else None
@@ -80,6 +82,14 @@ class Tiles(Inferer):
             result[_window(_times(corner, scale), _times(stop, scale))] = piece[_window(*core)]
         assert result is not None
         return result
+
+    def _halo(self, network: Callable[..., Tensor], inputs: Tensor) -> tuple[int, ...]:
+        axes = inputs.ndim - 2
+        if self.halo is not None:
+            return _per_axis("halo", self.halo, axes)
+        if not isinstance(network, nn.Module):
+            raise UsageError("halo is null, and what is applied to the tiles is no torch.nn.Module; give a halo")
+        return receptive_radius(network, axes, inputs.shape[1])
 
 
 def _per_axis(name: str, value: int | Sequence[int], axes: int) -> tuple[int, ...]:

@@ -49,6 +49,15 @@ def test_a_halo_below_the_receptive_radius_shows() -> None:
     assert (Tiles(4, halo=0, scale_factor=2)(image, network) - network(image)).abs().max() > 1e-3
 
 
+@torch.no_grad()
+def test_without_a_halo_it_is_the_receptive_radius() -> None:
+    network = Enlarge(3)
+    image = torch.rand(1, 1, 9, 12, 7)
+    assert torch.equal(Tiles(4, None, 2)(image, network), Tiles(4, 2, 2)(image, network))
+    with pytest.raises(UsageError, match="give a halo"):
+        Tiles(4, None, 2)(image, network.forward)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -56,7 +65,7 @@ def test_a_halo_below_the_receptive_radius_shows() -> None:
         ("tile_size", "auto"),
         ("tile_size", [4, 4, 4]),
         ("halo", -1),
-        ("halo", None),
+        ("halo", 1.5),
         ("scale_factor", 0),
     ],
 )
