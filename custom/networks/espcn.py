@@ -19,7 +19,8 @@ class ESPCN(nn.Module):
     """Enlarge 2D images by an integer factor: four convolutions on the low-resolution grid and a pixel shuffle.
 
     Input `(B, in_channels, H, W)`, output `(B, 1, s*H, s*W)` on the pixel-centre grid; any H and W; values about 0..1.
-    With `in_channels` > 1 the channels are neighbouring slices and the result is the middle one, enlarged. 61,680 parameters at scale 4 with one input channel.
+    With `in_channels` > 1 the channels are neighbouring slices and the result is the middle one, enlarged.
+    61,680 parameters at scale 4 with one input channel.
 
     Unless it is `equivariant`, the convolutions see values below 0 as 0; only the skip enlarges them. Magnitudes have
     none but where they were resampled, and convolutions that never saw any in training answer to a few per cent with
