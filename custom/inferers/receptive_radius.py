@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import weakref
+from collections.abc import Callable
 from typing import cast
 
 import torch
@@ -61,7 +62,8 @@ def _radius(network: nn.Module, axis: int, spatial_dims: int, in_channels: int) 
         shape[axis] = length
         generator = torch.Generator().manual_seed(0)
         image = torch.rand((1, in_channels, *shape), dtype=torch.float64, generator=generator) + 0.5
-        description = network.describe(image) if hasattr(network, "describe") else None
+        describe: Callable[[Tensor], Tensor | None] | None = getattr(network, "describe", None)
+        description = describe(image) if describe else None
         image.requires_grad_()
         result = network(image) if description is None else network(image, description=description.detach().double())
         result = cast(Tensor, result).movedim(axis + 2, 0)
