@@ -114,6 +114,14 @@ def test_every_command_takes_paths_as_they_were_typed(bundle: Path) -> None:
     assert not [path for path in started if "run_state.start(__local_refs)" not in path.read_text()]
 
 
+def test_every_command_checks_its_words_before_it_runs(bundle: Path) -> None:
+    """A word too many takes the place of `initialize`; `Run` refuses it, if it is made before the work."""
+    configs = [_config(bundle, path.name) for path in (bundle / "configs").glob("*.json")]
+    runs = [config["run"] for config in configs if "run" in config]
+    assert len(runs) >= 5
+    assert [run[0] for run in runs] == ["@run_state"] * len(runs)
+
+
 def test_metadata_fits_the_schema(bundle: Path) -> None:
     digest = hashlib.sha256(SCHEMA.read_bytes()).hexdigest()
     verify_metadata(
