@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import secrets
 import shutil
 import socket
 import sqlite3
@@ -150,8 +149,13 @@ def _make_database(path: Path) -> None:
 
 @contextmanager
 def _aside(path: Path) -> Iterator[Path]:
-    """Give the name of a database beside another, and remove it afterwards."""
-    temporary = path.with_name(f".{secrets.token_hex(8)}.db")
+    """Give the name of a database beside another. Remove it afterwards, and before what killed processes left."""
+    ours = f".{path.name}.{socket.gethostname()}."
+    for file in list(path.parent.iterdir()):
+        process = file.name.removeprefix(ours).partition(".")[0]
+        if file.name.startswith(ours) and process.isdigit() and not _is_alive(int(process)):
+            file.unlink(missing_ok=True)
+    temporary = path.with_name(f"{ours}{os.getpid()}.db")
     try:
         yield temporary
     finally:

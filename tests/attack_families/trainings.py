@@ -146,7 +146,8 @@ def _torn(folder: Path, made: Path, file: str, size: int, again: str) -> None:
     except InputError as err:
         if again == "--overwrite":
             raise WrongError(f"cannot be trained again: {err}") from err
-        torn.unlink()  # the attack has left it behind, not the training
+        for copy in (folder / "out").rglob(file):  # the attack has left it behind; MLflow keeps it with the failed run
+            copy.unlink()
         raise
     _check_trained(folder)
 

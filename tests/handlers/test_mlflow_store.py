@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import sqlite3
@@ -115,6 +116,20 @@ def test_a_database_gets_its_name_when_it_is_whole(tmp_path: Path, monkeypatch: 
     with pytest.raises(KeyboardInterrupt):
         MLflowStore(f"sqlite:///{database}", "experiment")
     assert not list(database.parent.iterdir())
+
+
+def test_what_killed_processes_left_of_a_new_database_is_removed(
+    tmp_path: Path, mlflow_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = tmp_path / "mlruns.db"
+    # No process has a number that high.
+    names = [f".mlruns.db.{socket.gethostname()}.{process}.db" for process in (2**30, os.getppid())]
+    for name in names:
+        (tmp_path / name).touch()
+        (tmp_path / f"{name}-journal").touch()
+    monkeypatch.setattr(mlflow_store, "_open_database", lambda path: shutil.copy(mlflow_database, path))
+    mlflow_store._prepare_database(database)
+    assert {path.name for path in tmp_path.iterdir()} == {"mlruns.db", names[1], f"{names[1]}-journal"}
 
 
 def test_of_two_processes_that_make_a_database_the_first_one_wins(
