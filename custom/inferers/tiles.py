@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import torch
 from monai.inferers import Inferer, SimpleInferer
 from monai.utils import ensure_tuple
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from custom.errors import UsageError
 from custom.inferers.receptive_radius import receptive_radius
@@ -30,10 +33,15 @@ class Tiles(Inferer):
         halo: how many input voxels beyond the tile the network sees, one number or one for each axis; None for the
             receptive radius, which is found from the network (`receptive_radius`).
         scale_factor: how many times larger the network makes each axis, one number or one for each axis.
+        tile_batch: how many tiles the network sees at once, as far as there are so many of one size.
+        sw_device: where the network is and the tiles are computed; that of the image by default.
+        device: where the result is put together; by default that of the tiles. Both as in MONAI's
+            `SlidingWindowInferer`.
+        progress: show a bar over the tiles of each image.
         inferer: how one tile is treated; the bare network by default.
 
     Raises:
-        UsageError: for a tile size or a scale below 1, or a negative halo.
+        UsageError: for a tile size, a scale or a batch below 1, or a negative halo.
     """
 
     def __init__(
@@ -41,47 +49,57 @@ class Tiles(Inferer):
         tile_size: int | Sequence[int] | None = None,
         halo: int | Sequence[int] | None = None,
         scale_factor: int | Sequence[int] = 1,
+        tile_batch: int = 1,
+        sw_device: torch.device | str | None = None,
+        device: torch.device | str | None = None,
+        progress: bool = False,
         inferer: Inferer | None = None,
     ) -> None:
         for name, value, least in (
             ("tile_size", 1 if tile_size is None else tile_size, 1),
             ("halo", 0 if halo is None else halo, 0),
             ("scale_factor", scale_factor, 1),
+            ("tile_batch", tile_batch, 1),
         ):
             if not all(isinstance(number, int) and number >= least for number in ensure_tuple(value)):
                 raise UsageError(f"{name} is {value!r}; give whole numbers, {least} or more")
         self.tile_size = tile_size
         self.halo = halo
         self.scale_factor = scale_factor
+        self.tile_batch = tile_batch
+        self.sw_device = sw_device
+        self.device = device
+        self.progress = progress
         self.inferer = inferer or SimpleInferer()
 
     def __call__(self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
         """Apply the network to `(B, C, *spatial)`; returns `(B, C', *(s * spatial))`."""
+        sw_device = torch.device(self.sw_device or inputs.device)
         if self.tile_size is None:
-            return self.inferer(inputs, network, *args, **kwargs)
+            result: Tensor = self.inferer(inputs.to(sw_device), network, *args, **kwargs)
+            return result.to(self.device or sw_device)
+        inputs = inputs.as_subclass(Tensor)  # to cut metadata out with each tile takes time
         shape = inputs.shape[2:]
-        tile = _per_axis("tile_size", self.tile_size, len(shape))
-        halo = self._halo(network, inputs)
+        edges = _per_axis("tile_size", self.tile_size, len(shape))
         scale = _per_axis("scale_factor", self.scale_factor, len(shape))
+        batches = _batches(_tiles(shape, edges, self._halo(network, inputs)), self.tile_batch)
         describe: Callable[[Tensor], Tensor | None] | None = getattr(network, "describe", None)
-        description = describe(inputs) if describe else None
-        if description is not None:
-            kwargs = {**kwargs, "description": description}
-        result: Tensor | None = None
-        for corner in itertools.product(*(range(0, n, t) for n, t in zip(shape, tile, strict=True))):
-            stop = [min(c + t, n) for c, t, n in zip(corner, tile, shape, strict=True)]
-            low = [max(c - h, 0) for c, h in zip(corner, halo, strict=True)]
-            high = [min(e + h, n) for e, h, n in zip(stop, halo, shape, strict=True)]
-            piece = self.inferer(inputs[_window(low, high)], network, *args, **kwargs)
-            if result is None:
-                result = piece.new_empty((*piece.shape[:2], *_times(shape, scale)))
-            core = [
-                [(edge - start) * s for edge, start, s in zip(edges, low, scale, strict=True)]
-                for edges in (corner, stop)
-            ]
-            result[_window(_times(corner, scale), _times(stop, scale))] = piece[_window(*core)]
-        assert result is not None
-        return result
+        description = describe(inputs.to(sw_device)) if describe else None
+        whole: Tensor | None = None
+        for batch in tqdm(batches, desc="tiles", unit="batch", leave=False, disable=None if self.progress else True):
+            seen = [inputs[_window(tile.low, tile.high)] for tile in batch]
+            if description is not None:
+                kwargs["description"] = description.repeat(len(batch), *[1] * (description.ndim - 1))
+            images = (torch.cat(seen) if len(seen) > 1 else seen[0]).to(sw_device)
+            pieces: Tensor = self.inferer(images, network, *args, **kwargs)
+            if whole is None:
+                size = (len(inputs), pieces.shape[1], *_times(shape, scale))
+                whole = pieces.new_empty(size, device=self.device or sw_device)
+            for tile, piece in zip(batch, pieces.split(len(inputs)), strict=True):
+                inside = [_times(_minus(corner, tile.low), scale) for corner in (tile.start, tile.stop)]
+                whole[_window(_times(tile.start, scale), _times(tile.stop, scale))] = piece[_window(*inside)]
+        assert whole is not None
+        return whole
 
     def _halo(self, network: Callable[..., Tensor], inputs: Tensor) -> tuple[int, ...]:
         axes = inputs.ndim - 2
@@ -92,6 +110,34 @@ class Tiles(Inferer):
         return receptive_radius(network, axes, inputs.shape[1])
 
 
+@dataclass(frozen=True)
+class _Tile:
+    """Where a tile is in the image, `start` to `stop`, and where with its halo, `low` to `high`."""
+
+    start: tuple[int, ...]
+    stop: tuple[int, ...]
+    low: tuple[int, ...]
+    high: tuple[int, ...]
+
+
+def _tiles(shape: Sequence[int], size: Sequence[int], halo: Sequence[int]) -> list[_Tile]:
+    tiles = []
+    for start in itertools.product(*(range(0, n, step) for n, step in zip(shape, size, strict=True))):
+        stop = tuple(min(a + step, n) for a, step, n in zip(start, size, shape, strict=True))
+        low = tuple(max(a - h, 0) for a, h in zip(start, halo, strict=True))
+        high = tuple(min(b + h, n) for b, h, n in zip(stop, halo, shape, strict=True))
+        tiles.append(_Tile(start, stop, low, high))
+    return tiles
+
+
+def _batches(tiles: Sequence[_Tile], count: int) -> list[list[_Tile]]:
+    """Put tiles of one size, halo included, together."""
+    alike: dict[tuple[int, ...], list[_Tile]] = {}
+    for tile in tiles:
+        alike.setdefault(_minus(tile.high, tile.low), []).append(tile)
+    return [group[first : first + count] for group in alike.values() for first in range(0, len(group), count)]
+
+
 def _per_axis(name: str, value: int | Sequence[int], axes: int) -> tuple[int, ...]:
     values = ensure_tuple(value)
     if len(values) not in (1, axes):
@@ -99,8 +145,12 @@ def _per_axis(name: str, value: int | Sequence[int], axes: int) -> tuple[int, ..
     return values * axes if len(values) == 1 else values
 
 
-def _times(numbers: Sequence[int], scale: Sequence[int]) -> list[int]:
-    return [n * s for n, s in zip(numbers, scale, strict=True)]
+def _times(numbers: Sequence[int], scale: Sequence[int]) -> tuple[int, ...]:
+    return tuple(n * s for n, s in zip(numbers, scale, strict=True))
+
+
+def _minus(numbers: Sequence[int], others: Sequence[int]) -> tuple[int, ...]:
+    return tuple(a - b for a, b in zip(numbers, others, strict=True))
 
 
 def _window(low: Sequence[int], high: Sequence[int]) -> tuple[slice, ...]:

@@ -49,7 +49,8 @@ def test_tiles_equal_the_whole_image_since_they_know_its_description(name: str) 
     nn.init.normal_(network.gates.factors.weight, std=0.3)
     image = torch.rand(2, 1, 23, 19)
     whole = network(image)
-    torch.testing.assert_close(Tiles(6, halo, 4)(image, network), whole, atol=1e-5, rtol=0)
+    for tile_batch in (1, 3):
+        torch.testing.assert_close(Tiles(6, halo, 4, tile_batch)(image, network), whole, atol=1e-5, rtol=0)
     # Without the description each tile has its own factors, and the result differs.
     alone = Tiles(6, halo, 4)(image, lambda tile: network(tile))
     assert (alone - whole).abs().max() > 1e-4
