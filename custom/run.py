@@ -29,7 +29,7 @@ class Run:
     `finalize`.
 
     Args:
-        seed: of all random generators; None leaves them alone.
+        seed: of all random generators; None leaves them alone. Of several processes each adds its number.
         amp: the precision; see `Precision`.
         device: where the networks run.
         distributed: join the processes that torchrun has started.
@@ -68,7 +68,8 @@ class Run:
         Paths of the command line are used as they were typed. The random generators of Python, numpy and torch are set,
         and freed memory is kept for the next buffer. With `distributed` the process joins those that torchrun started
         (NCCL where there are GPUs, gloo elsewhere), only the first one logs, and all take its precision: replicas of
-        different precision would not train one network.
+        different precision would not train one network. Each has a seed of its own, so that random degradations and
+        noise differ between the patches of different processes.
 
         Args:
             resolved: what MONAI has resolved of the config so far: `__local_refs`, which every expression of a config
@@ -94,7 +95,8 @@ class Run:
         if dist.is_initialized():
             dist.broadcast_object_list(names, src=0)
         self.precision.name = names[0]
-        set_determinism(seed=self.seed)
+        rank = dist.get_rank() if dist.is_initialized() else 0
+        set_determinism(seed=None if self.seed is None else self.seed + rank)
 
     def finish(self) -> None:
         """End what `start` began."""

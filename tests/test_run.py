@@ -76,13 +76,13 @@ def test_outside_of_a_command_there_is_no_config() -> None:
 
 
 @pytest.mark.slow
-def test_all_processes_take_the_precision_of_the_first(forked_python: ForkedPython) -> None:
+def test_all_processes_take_the_precision_of_the_first_and_a_seed_of_their_own(forked_python: ForkedPython) -> None:
     ended = forked_python.run_ranks(2, __file__)
-    assert [process.stdout.strip() for process in ended] == ["bfloat16"] * 2, ended[0].stderr
+    assert [process.stdout.split() for process in ended] == [["bfloat16", "3"], ["bfloat16", "4"]], ended[0].stderr
 
 
 if __name__ == "__main__":
-    run = Run(amp=os.environ["RANK"] == "0", distributed=True)
+    run = Run(amp=os.environ["RANK"] == "0", distributed=True, seed=3)
     run.start()
-    print(run.precision.name)
+    print(run.precision.name, torch.initial_seed())
     run.finish()

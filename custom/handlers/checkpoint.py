@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from ignite.engine import Engine, Events
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from custom.errors import InputError, MissingFileError, UsageError
 from custom.handlers.hooks import is_first_rank, on_epoch_end_after_all
+from custom.handlers.items import gather_over_ranks
 from custom.inferers.precision import Precision
 from custom.options import switch
 from custom.weights import load_weights, read_checkpoint, save_checkpoint
@@ -34,8 +36,8 @@ class TrainingCheckpoint:
 
     - `model.pt`: the weights with the best key metric of the evaluator, a bare state dict of plain tensors;
     - `last.pt`: everything that an interrupted training needs to end with the same weights as an uninterrupted one:
-      networks, optimizers and positions in the schedules by name, random state, best metric, the count of early
-      stopping, and the precision. Written at the end of every epoch, after the validation.
+      networks, optimizers and positions in the schedules by name, the random state of each process, best metric, the
+      count of early stopping, and the precision. Written at the end of every epoch, after the validation.
 
     Both are written by rank 0 under a temporary name, then renamed. They hold tensors and plain values only, so that
     `torch.load(..., weights_only=True)` reads them. A resumed training ends with a `model.pt` that can be used: it
@@ -57,7 +59,8 @@ class TrainingCheckpoint:
         precision: of the training, which a resumed one keeps where `amp` is "auto"; float32 by default.
         patience: how many validations without a better key metric end the training; None never ends it.
         resume: True continues from `last.pt`. Where all epochs are done, or early stopping has ended the training, the
-            run ends at once and well.
+            run ends at once and well. With as many processes as before, each goes on with its own random state;
+            further ones begin with that of their seed.
 
     Raises:
         UsageError: when `evaluated` names no network, or patience is below 1.
@@ -126,6 +129,7 @@ class TrainingCheckpoint:
             self._save_best()
         elif state.epoch == engine.state.epoch:  # validated in this epoch; there may be epochs without
             self._without_gain += 1
+        random_states = gather_over_ranks([torch.get_rng_state()])
         if is_first_rank():
             save_checkpoint(
                 {
@@ -139,7 +143,7 @@ class TrainingCheckpoint:
                     "best_metric": float(state.best_metric),
                     "best_metric_epoch": int(state.best_metric_epoch),
                     "validations_without_gain": self._without_gain,
-                    "random_state": torch.get_rng_state(),
+                    "random_state": torch.stack(random_states),  # of each process
                     "precision": self.precision.state_dict(),
                 },
                 self.last,
@@ -184,7 +188,7 @@ class TrainingCheckpoint:
             self.evaluator.state.best_metric = saved["best_metric"]
             self.evaluator.state.best_metric_epoch = saved["best_metric_epoch"]
             self._without_gain = saved["validations_without_gain"]
-            torch.set_rng_state(saved["random_state"].cpu())
+            _restore_random_state(saved["random_state"].cpu())
             self.precision.load_state_dict(saved.get("precision", {}))
         except InputError:
             raise
@@ -237,6 +241,14 @@ def _restore_optimizer(optimizer: Optimizer, saved: dict[str, Any]) -> None:
     optimizer.load_state_dict(saved)
     for group, own in zip(optimizer.param_groups, settings, strict=True):
         group.update(own)
+
+
+def _restore_random_state(saved: Tensor) -> None:
+    """Take over the random state of this process from those of all, `(processes, bytes)`; older files have one."""
+    rank = dist.get_rank() if dist.is_initialized() else 0
+    states = saved if saved.ndim == 2 else saved[None]
+    if rank < len(states):
+        torch.set_rng_state(states[rank].clone())  # a view of a larger tensor makes torch crash
 
 
 def _move_schedule(schedule: LRScheduler, position: int) -> None:
