@@ -4,7 +4,6 @@ from custom.evaluation.comparison import Comparison, Prediction, compare
 from custom.evaluation.inference_picture import inference_picture
 from custom.evaluation.m_mode import m_mode_picture
 from custom.evaluation.pictures import comparison_picture
-from custom.evaluation.report import robustness_report
 from custom.evaluation.wiener import fit_wiener, load_wiener
 
 __all__ = [
@@ -16,5 +15,4 @@ __all__ = [
     "inference_picture",
     "load_wiener",
     "m_mode_picture",
-    "robustness_report",
 ]

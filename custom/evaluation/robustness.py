@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,16 @@ from custom.evaluation.tables import csv_text, json_text
 from custom.metrics import psnr, ssim
 from custom.storage import replace_file
 
-__all__ = ["Cell", "cells_of", "chosen_slices", "gains", "robustness_markdown", "robustness_rows", "write_robustness"]
+__all__ = [
+    "Cell",
+    "cells_of",
+    "chosen_slices",
+    "gains",
+    "robustness_markdown",
+    "robustness_metrics",
+    "robustness_rows",
+    "write_robustness",
+]
 
 _logger = logging.getLogger(__name__)
 
@@ -156,6 +166,23 @@ def gains(cells: Sequence[Cell], method: str) -> dict[str, dict[str, float]]:
                 "over_best_classical_lowest": min(over_best),
             }
     return result
+
+
+def robustness_metrics(cells: Sequence[Cell], models: Sequence[str]) -> dict[str, float]:
+    """Return the figures of models by flat names that MLflow takes.
+
+    The gains are `<model>_clean_over_cubic_mean` and the like, and the PSNR under each condition is
+    `<model>_psnr/<degradation> <noise> noise`, without the commas of the degradation's name.
+    """
+    metrics: dict[str, float] = {}
+    for model in models:
+        for group, found in gains(cells, model).items():
+            metrics |= {f"{model}_{group}_{name}": value for name, value in found.items()}
+        for cell in cells:
+            condition = f"{cell.degradation} {cell.noise:g} noise" if cell.noise else cell.degradation
+            name = re.sub(r"[^-. \w]", "", condition)
+            metrics[f"{model}_psnr/{name}"] = cell.methods[model]["psnr"]
+    return metrics
 
 
 def cells_of(rows: Sequence[Row], models: Sequence[str]) -> list[Cell]:

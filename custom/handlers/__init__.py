@@ -1,4 +1,7 @@
-"""What is attached to Ignite engines: tables, pictures, checkpoints, curves, MLflow, the guard against NaN."""
+"""What is attached to Ignite engines: tables, pictures, checkpoints, curves, MLflow, the guard against NaN.
+
+`robustness_report` needs no engine, but MLflow.
+"""
 
 from custom.handlers.checkpoint import TrainingCheckpoint
 from custom.handlers.cine import CineTable
@@ -9,6 +12,7 @@ from custom.handlers.m_mode import MMode
 from custom.handlers.mlflow_run import MLflowMetrics, MLflowRun
 from custom.handlers.nan_guard import NanGuard
 from custom.handlers.progress import Progress
+from custom.handlers.robustness import robustness_report
 from custom.handlers.subject_metrics import SubjectMean, SubjectPSNR, SubjectSSIM
 from custom.handlers.workflows import (
     EvaluatingHandlers,
@@ -35,4 +39,5 @@ __all__ = [
     "TrainingHandlers",
     "check_evaluating_output",
     "check_training_output",
+    "robustness_report",
 ]

@@ -191,7 +191,7 @@ class MLflowRun:
     def _log_files(self, store: MLflowStore) -> None:
         for path in self._files(self._artifacts):
             store.client.log_artifact(self.run_id, str(path), self._folder(path))
-            if path.name == "table.md":  # MLflow shows this tag as the description of the run
+            if path.name in ("table.md", "robustness.md"):  # MLflow shows this tag as the description of the run
                 store.client.set_tag(self.run_id, "mlflow.note.content", path.read_text("utf-8")[:_TAG_LENGTH])
         for path in self._files(self._weights):
             store.client.set_tag(self.run_id, re.sub(r"[^\w.-]", "_", f"sha256_{path.name}"), sha256(path))

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bundle_cases import Command, refusal, table
+from bundle_cases import BundleCase, Command, refusal, table
+from mlflow_reader import Reader
 
 from custom.storage import sha256
 
@@ -39,7 +40,9 @@ def test_evaluating_writes_the_table_of_the_trained_weights(
     )
 
 
-def test_robustness_is_tried_with_the_trained_weights(command: Command, dataset: dict[str, str], trained: Path) -> None:
+def test_robustness_is_tried_with_the_trained_weights(
+    command: Command, case: BundleCase, dataset: dict[str, str], trained: Path, tracking_uri: str
+) -> None:
     names = ("evaluating", "train", "evaluate", "robustness")
     # An overlay of no keys: the weights of the bundle.
     keys = {"output_dir": str(trained), "noise_levels": [0.0], "others": {"shipped": []}, **dataset}
@@ -50,8 +53,17 @@ def test_robustness_is_tried_with_the_trained_weights(command: Command, dataset:
     methods = {name: found["psnr"] for name, found in content["cells"][0]["methods"].items()}
     assert list(methods) == ["cubic", "spline", "zero_filled", "wiener", "model", "shipped"]
     assert methods["model"] != methods["shipped"]
-    names_of_files = {f"{name}.{end}" for name in ("robustness", "no_truth") for end in ("csv", "md", "png")}
-    assert names_of_files <= {path.name for path in trained.iterdir()}
+    files = {f"{name}.{end}" for name in ("robustness", "no_truth") for end in ("csv", "md", "png")}
+    files |= {"robustness.json", "robustness_config.json"}
+    assert files <= {path.name for path in trained.iterdir()}
+    reader = Reader(Path(tracking_uri.removeprefix("sqlite:///")), case.name)
+    assert reader.artifacts() == files | {"model.pt"}
+    assert reader.runs()[-1].data.tags["mlflow.note.content"] == (trained / "robustness.md").read_text()
+    figures = reader.runs()[-1].data.metrics
+    assert figures["robustness/model_psnr/published"] == pytest.approx(methods["model"])
+    gain = content["gains"]["shipped"]["clean"]["over_cubic_mean"]
+    assert figures["robustness/shipped_clean_over_cubic_mean"] == pytest.approx(gain)
+    reader.store.close()
     inputs = {row["input"] for row in table(trained / "no_truth.csv")}
     assert {"flat", "edge", "ramp", "sub-3, flat parts", "sub-4, flat parts"} <= inputs
     assert "holds results already" in refusal(1, command, *names, **keys)

@@ -12,7 +12,14 @@ import torch
 from custom.arrays.intensity import intensity_scale
 from custom.degradations import AreaMean, KSpaceCrop, SliceBySlice
 from custom.evaluation.conditions import Condition
-from custom.evaluation.robustness import cells_of, chosen_slices, gains, robustness_rows, write_robustness
+from custom.evaluation.robustness import (
+    cells_of,
+    chosen_slices,
+    gains,
+    robustness_metrics,
+    robustness_rows,
+    write_robustness,
+)
 from custom.metrics import psnr, ssim
 
 HALF = AreaMean(2, 2)
@@ -105,6 +112,13 @@ def test_gains_are_over_cubic_and_over_the_best_classical_of_each_row(tmp_path: 
         "over_best_classical_lowest": -0.5,
     }
     assert found["noisy"]["over_best_classical_mean"] == 0.5
+    metrics = robustness_metrics(cells, ["model"])
+    assert metrics["model_clean_over_cubic_lowest"] == -0.5
+    assert {name: value for name, value in metrics.items() if "psnr" in name} == {
+        "model_psnr/x": 23.0,
+        "model_psnr/y": 21.5,
+        "model_psnr/x 0.01 noise": 19.0,
+    }
     write_robustness(rows, ["model"], tmp_path, {"seed": 0})
     text = (tmp_path / "robustness.md").read_text()
     assert "| y * | **22.00** | 20.00 | 21.50 |" in text
