@@ -13,6 +13,7 @@ from custom.manifests.schema import known_manifests, manifest_digest, manifest_f
 from custom.manifests.splits import SPLITS, expand_ranges, split_by_field, split_by_fractions, subjects_in_two_splits
 from custom.manifests.synthetic_cine import sample_scans
 from custom.scans import ScanReference, check_header, find_scan
+from custom.scans.dicom.search import DicomSearch
 
 __all__ = ["Manifest", "load_manifest", "sample_folder"]
 
@@ -92,10 +93,11 @@ def load_manifest(data_manifest: str | Path, dataset_dir: str | Path) -> Manifes
     items: dict[str, list[dict[str, Any]]] = {name: [] for name in SPLITS}
     problems = _subject_problems(content, split, files)
     owners: dict[tuple[int, int], FoundFile] = {}
+    search = DicomSearch()
     for name in SPLITS:
         for subject in split[name]:
             for found in files.get(subject, []):
-                item, wrong = _item(found, root, content, owners)
+                item, wrong = _item(found, root, content, owners, search)
                 problems += wrong
                 items[name] += _slabs(item, content["split"], name)
     if problems:
@@ -194,15 +196,19 @@ def _subject_problems(
 
 
 def _item(
-    found: FoundFile, root: Path, content: dict[str, Any], owners: dict[tuple[int, int], FoundFile]
+    found: FoundFile,
+    root: Path,
+    content: dict[str, Any],
+    owners: dict[tuple[int, int], FoundFile],
+    search: DicomSearch,
 ) -> tuple[dict[str, Any], list[str]]:
     """Make the dictionary of one file, and list what is wrong with the file and its mask."""
     item: dict[str, Any] = {"label": str(found.path), "subject": found.subject}
-    problems = _scan_problems(found, root, owners)
+    problems = _scan_problems(found, root, owners, search)
     if "mask_pattern" in content:
         mask = root / fill_fields(content["mask_pattern"], found.fields)
         item["mask"] = str(mask)
-        problems += _unusable_files(mask, root) or _scan_and_problems(mask)[1]
+        problems += _unusable_files(mask, root) or _scan_and_problems(mask, search)[1]
     rule = content.get("frame_number")
     if rule is not None and rule["field"] in found.fields:
         number = found.fields[rule["field"]]
@@ -213,13 +219,16 @@ def _item(
     return item, problems
 
 
-def _scan_problems(found: FoundFile, root: Path, owners: dict[tuple[int, int], FoundFile]) -> list[str]:
+def _scan_problems(
+    found: FoundFile, root: Path, owners: dict[tuple[int, int], FoundFile], search: DicomSearch
+) -> list[str]:
     """List what is wrong with a scan: files that cannot be used, and files that are read for another scan already.
 
     Args:
         found: the file, or the folder of a DICOM stack. A file of a DICOM series stands for the whole series.
         root: the folder of the data.
         owners: for each file so far, by device and inode, the scan it is read for; the files of this one are added.
+        search: that has looked into the folders so far.
     """
     problems = _unusable_files(found.path, root)
     if problems:
@@ -227,7 +236,7 @@ def _scan_problems(found: FoundFile, root: Path, owners: dict[tuple[int, int], F
     if found.path.is_file() and _inode(found.path) in owners:
         files: Sequence[Path] = [found.path]
     else:
-        scan, problems = _scan_and_problems(found.path)
+        scan, problems = _scan_and_problems(found.path, search)
         files = () if scan is None else scan.stack.files if scan.stack else [scan.path]
     for file in files:
         owner = owners.setdefault(_inode(file), found)
@@ -239,10 +248,10 @@ def _scan_problems(found: FoundFile, root: Path, owners: dict[tuple[int, int], F
     return problems
 
 
-def _scan_and_problems(place: Path) -> tuple[ScanReference | None, list[str]]:
+def _scan_and_problems(place: Path, search: DicomSearch) -> tuple[ScanReference | None, list[str]]:
     """Find the scan of a file or folder, and check its header."""
     try:
-        scan = find_scan(place)
+        scan = find_scan(place, search)
         check_header(scan)
     except InputError as err:
         return None, [str(err)]

@@ -15,6 +15,8 @@ from custom.errors import InputError, UsageError
 from custom.manifests.manifest import load_manifest
 from custom.manifests.schema import manifest_digest
 from custom.manifests.splits import SPLITS
+from custom.scans.dicom import search, stack_files
+from custom.scans.dicom.headers import read_header
 
 # --- frames and folders as items
 
@@ -66,6 +68,19 @@ def test_a_file_of_a_series_stands_for_all_of_it(tmp_path: Path) -> None:
     content["split"] |= {"train": names[:1], "validation": [], "test": names[1:]}
     with pytest.raises(InputError, match=rf"is read twice, for {names[0]} as .* and for {names[1]}; leave"):
         load_manifest(save_manifest(tmp_path, content), tmp_path / "flat")
+
+
+def test_headers_of_a_folder_are_read_once_for_all_its_series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Path] = []
+    for module in (search, stack_files):
+        monkeypatch.setattr(module, "read_header", lambda path: read.append(path) or read_header(path))
+    files = [write_classic(tmp_path / "data", Layout(shape=(5, 7, 1)), series)[0] for series in range(4)]
+    names = [file.stem for file in files]
+    content = copy.deepcopy(GOOD) | {"patterns": ["{subject}.dcm"]}
+    content["split"] |= {"train": names[:2], "validation": names[2:3], "test": names[3:]}
+    items = load_manifest(save_manifest(tmp_path, content), tmp_path / "data").items("train")
+    assert [item["label"] for item in items] == [str(file) for file in files[:2]]
+    assert sorted(read) == sorted(files)
 
 
 # --- splits
