@@ -35,22 +35,24 @@ class ImageGates(nn.Module):
         nn.init.zeros_(self.factors.bias)
 
     def describe(self, responses: Tensor) -> Tensor:
-        """Describe whole images by the responses `(B, C, H, W)` of the first layer: `(B, 2 * C)`, in float32."""
+        """Describe whole images by the responses `(B, C, *spatial)` of the first layer: `(B, 2 * C)`, in float32."""
         smallest = 1e-6  # of an image of about 0..1, so that a flat one has a logarithm
         # Of a large image every n-th row and column is enough, and takes no time beside the convolutions.
-        step = max(1, min(responses.shape[2], responses.shape[3]) // 64)
+        step = max(1, min(responses.shape[2:]) // 64)
         sample = responses[:, :, ::step, ::step].float()
-        mean = torch.log(sample.abs().mean([2, 3]) + smallest)
-        rms = 0.5 * torch.log(sample.square().mean([2, 3]) + smallest * smallest)
+        axes = [2, 3] if responses.ndim == 4 else [2, 3, 4]
+        mean = torch.log(sample.abs().mean(axes) + smallest)
+        rms = 0.5 * torch.log(sample.square().mean(axes) + smallest * smallest)
         return torch.cat([mean - mean.mean(1, keepdim=True), rms - mean], 1)
 
     def forward(self, description: Tensor) -> list[Tensor]:
-        """Give the factors of each gated layer, `(B, width, 1, 1)`, from `(B, 2 * C)`."""
+        """Give the factors of each gated layer, `(B, width)`, from `(B, 2 * C)`."""
         factors = 2 * torch.sigmoid(self.factors(torch.relu(self.hidden(description))))
-        return list(factors[:, :, None, None].split(self.widths, 1))
+        return list(factors.split(self.widths, 1))
 
 
 def weigh(features: Tensor, factor: Tensor) -> Tensor:
-    """Multiply features `(B, C, H, W)`, which nothing else uses, by factors `(B, C, 1, 1)`."""
+    """Multiply features `(B, C, *spatial)`, which nothing else uses, by factors `(B, C)`."""
+    factor = factor.reshape(list(factor.shape) + [1] * (features.dim() - 2))
     # In place there is no pass over another large tensor; with gradients the features are still needed.
     return features * factor if torch.is_grad_enabled() else features.mul_(factor)

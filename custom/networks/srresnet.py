@@ -206,7 +206,7 @@ class _ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor, factor: Tensor | None = None) -> Tensor:
-        """Add the branch, whose hidden channels are multiplied by `factor` `(B, features, 1, 1)`."""
+        """Add the branch, whose hidden channels are multiplied by `factor` `(B, features)`."""
         added = x
         for number, layer in enumerate(self.branch):
             added = layer(added)

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-__all__ = ["ZeroSumConv2d"]
+__all__ = ["ZeroSumConv2d", "ZeroSumConv3d"]
 
 
 class ZeroSumConv2d(nn.Conv2d):
@@ -27,4 +27,18 @@ class ZeroSumConv2d(nn.Conv2d):
     def forward(self, input: Tensor) -> Tensor:
         """Convolve `(B, in_channels, H, W)`."""
         weight = self.weight - self.weight.mean(dim=[1, 2, 3], keepdim=True)
+        return self._conv_forward(input, weight, None)
+
+
+class ZeroSumConv3d(nn.Conv3d):
+    """`ZeroSumConv2d` for volumes: input and output are those of `torch.nn.Conv3d`."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int) -> None:
+        super().__init__(
+            in_channels, out_channels, kernel_size, padding=kernel_size // 2, padding_mode="replicate", bias=False
+        )
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Convolve `(B, in_channels, D, H, W)`."""
+        weight = self.weight - self.weight.mean(dim=[1, 2, 3, 4], keepdim=True)
         return self._conv_forward(input, weight, None)

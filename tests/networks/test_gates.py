@@ -26,8 +26,8 @@ def test_the_description_is_that_of_the_formula_and_has_no_unit() -> None:
 def test_factors_start_at_one_and_stay_between_zero_and_two() -> None:
     gates = ImageGates(4, [3, 5])
     first, second = gates(torch.randn(2, 8))
-    assert first.shape == (2, 3, 1, 1)
-    assert second.shape == (2, 5, 1, 1)
+    assert first.shape == (2, 3)
+    assert second.shape == (2, 5)
     assert bool((torch.cat([first, second], 1) == 1).all())
     nn.init.normal_(gates.factors.weight)
     changed = torch.cat(gates(50 * torch.randn(2, 8)), 1)
