@@ -3,9 +3,9 @@
 All are MONAI inferers.
 """
 
+from custom.inferers.bounds import Bounds
 from custom.inferers.consistency import DataConsistency
 from custom.inferers.flips import FlipEnsemble
-from custom.inferers.floor import Floor
 from custom.inferers.frames import Frames
 from custom.inferers.precision import Autocast, Precision
 from custom.inferers.receptive_radius import receptive_radius
@@ -14,9 +14,9 @@ from custom.inferers.tiles import Tiles
 
 __all__ = [
     "Autocast",
+    "Bounds",
     "DataConsistency",
     "FlipEnsemble",
-    "Floor",
     "Frames",
     "Precision",
     "Tiles",

@@ -1,0 +1,76 @@
+"""No result far outside of the values of its input."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch.nn.functional as F
+from monai.inferers import Inferer, SimpleInferer
+from torch import Tensor
+
+from custom.errors import UsageError
+
+__all__ = ["Bounds"]
+
+
+class Bounds(Inferer):
+    """Clip what a network gives by the values of its input, so that edges do not ring far.
+
+    Two bounds, both parts of the range of the input (its largest value less its smallest):
+
+    - `overshoot`: how far a voxel of the result may lie above the largest, or below the smallest, value of the input
+      within `reach` voxels around it, along the axes that are enlarged. Beside a clean step a sharpened image
+      overshoots, and a network takes a smooth scan for a blurred one; small structures that the input has averaged
+      away have to stay possible, so the bound is not 0.
+    - `floor`: how far any voxel may lie below the smallest value of the whole input. Magnitudes are not negative, so in
+      air an undershoot is always wrong. What is 0 is not asked: a network that is equivariant to a shift stays so.
+
+    Args:
+        floor: see above.
+        overshoot: see above; None for no such bound, as for a network that undoes a blur over many voxels.
+        reach: in voxels of the input.
+        inferer: how the scan is treated; the bare network by default.
+
+    Raises:
+        UsageError: for a negative bound, or a reach below 1.
+    """
+
+    def __init__(
+        self, floor: float = 0.02, overshoot: float | None = 0.075, reach: int = 3, inferer: Inferer | None = None
+    ) -> None:
+        if floor < 0 or (overshoot or 0) < 0 or reach < 1:
+            raise UsageError(
+                f"floor is {floor}, overshoot {overshoot}, reach {reach}; give bounds of 0 or more and a reach of 1 or "
+                "more"
+            )
+        self.floor = floor
+        self.overshoot = overshoot
+        self.reach = reach
+        self.inferer = inferer or SimpleInferer()
+
+    def __call__(self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
+        """Apply the network to one scan `(B, frames, *spatial)`; returns `(B, frames, *(s * spatial))`."""
+        result: Tensor = self.inferer(inputs, network, *args, **kwargs)
+        if result.requires_grad:
+            result = result.clone()
+        lowest, highest = float(inputs.min()), float(inputs.max())
+        result.clamp_(min=lowest - self.floor * (highest - lowest))
+        if self.overshoot is not None:
+            self._bound_overshoot(result, inputs.as_subclass(Tensor), self.overshoot * (highest - lowest))
+        return result
+
+    def _bound_overshoot(self, result: Tensor, inputs: Tensor, margin: float) -> None:
+        """Clip in place, without another image of the size of the result."""
+        scale = [large // small for large, small in zip(result.shape[2:], inputs.shape[2:], strict=True)]
+        reach = [self.reach if s > 1 else 0 for s in scale]
+        kernel = [2 * r + 1 for r in reach]
+        largest = F.max_pool2d if len(scale) == 2 else F.max_pool3d
+        above = largest(inputs, kernel, 1, reach) + margin
+        below = -largest(-inputs, kernel, 1, reach) - margin
+        # Each voxel of the input beside the block of voxels that it became: (B, frames, n, s, n, s, ...).
+        blocks = [part for n, s in zip(inputs.shape[2:], scale, strict=True) for part in (n, s)]
+        beside = [part for n in inputs.shape[2:] for part in (n, 1)]
+        result.view(*result.shape[:2], *blocks).clamp_(
+            below.reshape(*result.shape[:2], *beside), above.reshape(*result.shape[:2], *beside)
+        )
