@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import nibabel as nib
 import numpy as np
@@ -18,6 +19,7 @@ from custom.arrays.geometry import affine_distance
 from custom.errors import InputError
 from custom.scans.scan import Scan, ScanHeader, check_shape
 from custom.scans.sizes import LARGEST_DEFLATE_RATIO, check_memory
+from custom.scans.stored import stored_values
 
 __all__ = ["NIFTI_SUFFIXES", "check_nifti_header", "read_nifti", "write_nifti"]
 
@@ -35,6 +37,7 @@ _SAME_PLACE_MM = 0.01
 # A qform that moves a corner of the field of view by more than this part of a voxel does not hold the affine.
 _LARGEST_QFORM_ERROR_VOXELS = 0.05
 _FLOAT32_BYTES = 4
+_BYTES_AT_ONCE = 2**25
 # Sizes of axes are 16-bit integers.
 _LONGEST_AXIS = 2**15 - 1
 _QUATERNION = ("quatern_b", "quatern_c", "quatern_d")
@@ -103,14 +106,13 @@ def read_nifti(path: Path, memory_limit: float | None = None) -> Scan:
 def write_nifti(
     array: np.ndarray, affine: np.ndarray, header: ScanHeader, path: Path, shown_as: str = "", description: str = ""
 ) -> None:
-    """Write an array as it is (its own dtype) with sform and qform set to one affine.
+    """Write an array with sform and qform set to one affine; little memory is taken beside it.
 
     Args:
-        array: (*spatial), two or three axes, or (i, j, k, frames), in stored units: the slope is not applied, only
-            noted in the header.
+        array: (*spatial), two or three axes, or (i, j, k, frames), in units.
         affine: 4x4, voxel index to RAS+ world.
-        header: slope, intercept and units are those that are written; a code of 0 (unknown) becomes 1. Times of frames
-            that are not even are evened out, which a warning says: NIfTI has a first value and a step only.
+        header: type, slope, intercept and units are those that are written; a code of 0 (unknown) becomes 1. Times of
+            frames that are not even are evened out, which a warning says: NIfTI has a first value and a step only.
         path: `.nii` or `.nii.gz`.
         shown_as: what the file is called in messages, if `path` is a temporary name.
         description: ASCII, at most 79 characters, for `descrip`.
@@ -123,7 +125,9 @@ def write_nifti(
             f"{shown_as or path}: a result of {' x '.join(map(str, array.shape))} voxels, and an axis of NIfTI-1 holds "
             f"{_LONGEST_AXIS}; give a part of the scan"
         )
-    image = nib.Nifti1Image(array, affine, dtype=array.dtype)
+    # nibabel makes the header; it would write no part of an array before it had a copy of the whole in the stored type.
+    dtype = np.dtype(header.stored_dtype)
+    image = nib.Nifti1Image(np.broadcast_to(np.zeros((), dtype), array.shape), affine, dtype=dtype)
     code = header.xform_code if header.xform_code > 0 else 1
     space_unit = header.space_unit if header.space_unit in ("mm", "meter", "micron") else "mm"
     time_unit = header.time_unit if header.time_unit in _MILLISECONDS else "sec"
@@ -140,9 +144,22 @@ def write_nifti(
     with path.open("wb") as stream:
         if _is_compressed(path):
             with gzip.GzipFile(filename="", fileobj=stream, mode="wb", compresslevel=_GZIP_LEVEL, mtime=0) as packed:
-                image.to_stream(packed)
+                _write_to(packed, image, array, header)
         else:
-            image.to_stream(stream)
+            _write_to(stream, image, array, header)
+
+
+def _write_to(stream: IO[bytes] | gzip.GzipFile, image: nib.Nifti1Image, array: np.ndarray, header: ScanHeader) -> None:
+    """Write a header and the voxels in the order of Fortran, some planes at a time."""
+    image.update_header()
+    image.header.write_to(stream)
+    assert image.header.get_data_offset() == stream.tell()
+    for frame in np.moveaxis(array, -1, 0) if array.ndim > 3 else [array]:
+        count = max(1, _BYTES_AT_ONCE // frame[..., :1].nbytes)
+        for first in range(0, frame.shape[-1], count):
+            planes = frame[..., first : first + count]
+            stored = stored_values(planes, header.stored_dtype, header.slope, header.intercept)
+            stream.write(memoryview(stored.T))
 
 
 @contextmanager

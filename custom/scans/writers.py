@@ -22,6 +22,7 @@ from custom.scans.nifti import NIFTI_SUFFIXES, write_nifti
 from custom.scans.pictures import write_picture
 from custom.scans.result_names import ResultOptions, result_path
 from custom.scans.scan import ScanHeader, check_affine, check_shape
+from custom.scans.stored import count_not_finite, stored_values
 from custom.storage import check_free, whole_file
 
 __all__ = ["WRITABLE_DTYPES", "check_output_dir", "write_result", "write_scan"]
@@ -128,14 +129,13 @@ def write_scan(
             check_affine(matrix, target)
             integer = np.issubdtype(np.dtype(stored_dtype), np.integer)
             slope, intercept = (header.slope or 1.0, header.intercept) if integer else (1.0, 0.0)
-            stored = _to_dtype(values, stored_dtype, slope, intercept)
             words = provenance.short_description if provenance else ""
             header = replace(header, slope=slope, intercept=intercept)
-            write_nifti(stored, matrix, header, temporary, shown_as=str(target), description=words)
+            write_nifti(values, matrix, header, temporary, shown_as=str(target), description=words)
         else:
             if values.ndim != 2:
                 raise InputError(f"{target}: a picture has two axes and this has {values.ndim}; name it .nii.gz")
-            grey = _to_dtype(values, "uint16" if stored_dtype == "uint16" else "uint8")
+            grey = stored_values(values, "uint16" if stored_dtype == "uint16" else "uint8")
             write_picture(grey, temporary, provenance.description if provenance else "")
     return target
 
@@ -192,7 +192,7 @@ def _frames_last(array: torch.Tensor | np.ndarray, header: ScanHeader, target: P
             f"{header.frames}; got {tuple(values.shape)}"
         )
     check_shape(values.shape[1:], target)
-    bad = int(values.size - np.isfinite(values).sum())
+    bad = count_not_finite(values)
     if bad:
         raise InputError(
             f"{target}: {bad} of {values.size} voxels of the result are NaN or infinite; nothing is written"
@@ -201,15 +201,3 @@ def _frames_last(array: torch.Tensor | np.ndarray, header: ScanHeader, target: P
         return values[0]
     # Time is the fourth axis of NIfTI, so an image of two axes becomes a volume of one slice.
     return np.moveaxis(values if values.ndim == 4 else values[..., None], 0, -1)
-
-
-def _to_dtype(array: np.ndarray, dtype: str, slope: float = 1.0, intercept: float = 0.0) -> np.ndarray:
-    """Bring values to the stored type; integers are rounded and clipped, never wrapped."""
-    if not np.issubdtype(np.dtype(dtype), np.integer):
-        return array.astype(dtype)
-    limits = np.iinfo(dtype)
-    stored = np.empty(array.shape, dtype=dtype)
-    for index, part in enumerate(array):  # float64 for one slice at a time, not for the whole volume
-        values = np.rint((part.astype(np.float64) - intercept) / slope)
-        stored[index] = np.clip(values, limits.min, limits.max)
-    return stored

@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 from tiny_scans import SWAPPED, ramp
 
 from custom.arrays.geometry import affine_distance
-from custom.scans import ScanHeader, read_scan, write_scan
+from custom.scans import ScanHeader, nifti, read_scan, write_scan
 
 
 @pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
@@ -109,3 +109,21 @@ def test_shear_stays_in_the_sform_and_is_logged(tmp_path: Path, caplog: pytest.L
     with caplog.at_level(logging.WARNING):
         np.testing.assert_allclose(read_scan(tmp_path / "a.nii").affine.numpy(), affine)
     assert not caplog.records
+
+
+@pytest.mark.parametrize(("dtype", "slope"), [("float32", 1.0), ("int16", 0.5)])
+@pytest.mark.parametrize("shape", [(1, 4, 5, 6), (3, 4, 5, 6), (1, 7, 5)])
+@pytest.mark.parametrize("at_once", [1, 2**25])
+def test_the_file_is_that_which_nibabel_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: str, slope: float, shape: tuple[int, ...], at_once: int
+) -> None:
+    """Plane by plane, or all at once; also for an array whose slices are its first axis in memory, as results are."""
+    monkeypatch.setattr(nifti, "_BYTES_AT_ONCE", at_once)
+    values = torch.randint(0, 99, shape).float().movedim(-1, 0).contiguous().movedim(0, -1)
+    header = ScanHeader(stored_dtype=dtype, slope=slope, frame_values=tuple(range(shape[0])), frame_axis="time")
+    path = write_scan(values, SWAPPED, header, tmp_path / "a.nii")
+    image = nib.load(path)
+    array = values.numpy()[0] if shape[0] == 1 else np.moveaxis(values.numpy(), 0, -1)
+    expected = nib.Nifti1Image((array / slope).astype(dtype), None, image.header)
+    expected.header.set_slope_inter(slope, 0.0)
+    assert path.read_bytes() == expected.to_bytes()

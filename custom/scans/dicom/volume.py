@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from custom.arrays.mapped import release, windows
 from custom.errors import InputError
 from custom.scans.dicom.frame import DicomStack, Frame
 from custom.scans.dicom.planes import Planes, nearest_slices, planes_of
 from custom.scans.dicom.rescale import Rescale, choose_rescale
+from custom.scans.stored import count_not_finite
 
 __all__ = ["DerivedVolume", "derived_volume"]
 
@@ -47,7 +49,9 @@ class DerivedVolume:
 
     def stored(self, k: int, t: int) -> np.ndarray:
         """Return the stored values (rows, columns) of slice k and frame t."""
-        return self.rescales[k][t].stored(self.array[:, :, k, t].T)
+        stored = self.rescales[k][t].stored(self.array[:, :, k, t].T)
+        release(self.array)
+        return stored
 
 
 def derived_volume(array: np.ndarray, affine: np.ndarray, source: DicomStack, target: Path) -> DerivedVolume:
@@ -75,7 +79,7 @@ def derived_volume(array: np.ndarray, affine: np.ndarray, source: DicomStack, ta
             f"{target}: {values.shape[0]} columns and {values.shape[1]} rows; DICOM holds at most {_LARGEST_SIDE}; "
             "write NIfTI with --output_format nifti"
         )
-    if not np.isfinite(values).all():
+    if count_not_finite(values):
         raise InputError(f"{target}: voxels of the result are NaN or infinite; nothing is written")
     planes = planes_of(affine, target)
     slices = nearest_slices(affine, values.shape[:3], source.affine, len(source.frames))
@@ -100,7 +104,8 @@ def _rescales(values: np.ndarray, origins: list[tuple[Frame, ...]], signed: bool
     finest = min(abs(frame.slope) for frame in planes)
     intercepts = {frame.intercept for frame in planes}
     start = intercepts.pop() if len(intercepts) == 1 else 0.0
-    common = choose_rescale(float(values.min()), float(values.max()), finest, start, signed)
+    lowest, highest = min(values[w].min() for w in windows(values)), max(values[w].max() for w in windows(values))
+    common = choose_rescale(float(lowest), float(highest), finest, start, signed)
     if common.slope <= finest * (1 + 1e-9) or len(planes) == 1:
         return [[common] * values.shape[3] for _ in origins]
     rescales = []
