@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import nibabel as nib
 import numpy as np
 import pytest
 import torch
@@ -7,6 +10,8 @@ from numpy.typing import NDArray
 
 from custom.arrays.noise import noise_level
 from custom.errors import InputError
+
+SAMPLE = Path(__file__).resolve().parents[2] / "data_manifests" / "sample" / "colin27_ch2_T1w.nii.gz"
 
 
 def _grid(shape: tuple[int, ...]) -> list[NDArray[np.float64]]:
@@ -31,6 +36,13 @@ PHANTOMS = {
 }
 
 
+@pytest.fixture(scope="module")
+def head() -> NDArray[np.float64]:
+    """A real scan with voxels of 1 mm and almost no noise, the brightest tissue about 1."""
+    scan = np.asarray(nib.load(SAMPLE).dataobj, np.float64)
+    return np.asarray(scan / np.percentile(scan, 99.9))
+
+
 def _rician(image: NDArray[np.float64], sd: float) -> torch.Tensor:
     generator = np.random.default_rng(1)
     real, imaginary = (sd * generator.standard_normal(image.shape) for _ in range(2))
@@ -44,6 +56,19 @@ def test_noise_in_tissue_that_lies_in_noisy_air(name: str, sd: float, shape: tup
     image = np.where(_disc(shape), PHANTOMS[name](shape), 0.0)
     for unit in (1.0, 1500.0):
         assert noise_level(unit * _rician(image, sd)) == pytest.approx(unit * sd, rel=0.06)
+
+
+@pytest.mark.parametrize("sd", [0.01, 0.03, 0.05])
+@pytest.mark.parametrize("slice_number", [60, 100])
+def test_noise_of_a_coarse_slice_is_found_in_its_air(head: NDArray[np.float64], slice_number: int, sd: float) -> None:
+    fine = head[..., slice_number]
+    rows, columns = (4 * (n // 4) for n in fine.shape)
+    coarse = fine[:rows, :columns].reshape(rows // 4, 4, columns // 4, 4).mean(axis=(1, 3))
+    assert noise_level(_rician(fine, sd)) == pytest.approx(sd, rel=0.05)
+    assert noise_level(_rician(coarse, sd)) == pytest.approx(sd, rel=0.2)
+    # Without its air the detail of the tissue counts as noise.
+    stripped = torch.where(torch.from_numpy(coarse) > 0.1, _rician(coarse, sd), 0.0)
+    assert noise_level(stripped) > max(0.02, sd)
 
 
 @pytest.mark.parametrize("name", ["flat", "ramp"])
