@@ -14,22 +14,24 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 import torch
-from torch import Tensor
+from monai.bundle import ConfigParser
+from torch import Tensor, nn
 
 from attack_families.attack import ROOT, Attack, WrongError, check_message, command, save_nifti
-from custom.degradations import AreaMean
 from custom.errors import InputError
-from custom.networks import ESPCN
 from custom.weights import load_weights, read_checkpoint
 
 __all__ = ["damaged_weights"]
 
-_SHIPPED = ROOT / "bundles" / "brain_mri_espcn" / "models" / "model.pt"
+_BUNDLE = ROOT / "bundles" / "brain_mri_espcn"
+_SHIPPED = _BUNDLE / "models" / "model.pt"
 
 
-def _network() -> ESPCN:
-    skip = AreaMean(4, spatial_dims=2).upsampler("cubic")
-    return ESPCN(scale_factor=4, activation="leaky_relu", last_activation=None, skip=skip)
+def _network() -> nn.Module:
+    parser = ConfigParser()
+    parser.read_config(str(_BUNDLE / "configs" / "inference.json"))
+    network: nn.Module = parser.get_parsed_content("network_def")
+    return network
 
 
 def _load(folder: Path, write: Callable[[Path], Path], sound: dict[str, Tensor] | None = None) -> None:
@@ -76,7 +78,7 @@ def _set(make: Callable[[Tensor], Any]) -> Callable[[dict[str, Any], str], objec
 
 def _one(value: float) -> Callable[[Tensor], Tensor]:
     def make(weight: Tensor) -> Tensor:
-        changed = weight.clone()
+        changed = weight.contiguous().clone()
         changed.view(-1)[0] = value
         return changed
 
@@ -138,7 +140,8 @@ def _metadata(content: str) -> Callable[[Path], Path]:
 
 def _safetensors(path: Path) -> Path:
     path = path.with_suffix(".safetensors")
-    safetensors.torch.save_file(dict(read_checkpoint(_SHIPPED)), path)
+    weights = {name: weight.contiguous() for name, weight in read_checkpoint(_SHIPPED).items()}
+    safetensors.torch.save_file(weights, path)
     content = bytearray(path.read_bytes())
     content[8 + int(np.frombuffer(content[:8], "<u8")[0]) + 3] = 0x7F  # 3.4e38 and the like in the first weight
     content[8 + int(np.frombuffer(content[:8], "<u8")[0]) + 2] = 0x80  # infinite
