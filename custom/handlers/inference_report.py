@@ -27,15 +27,17 @@ class InferenceReport:
     """Write `inference.json`, a line a scan, and `pictures/<name>.png` to the folder of the results.
 
     A line holds the paths of scan and result, the seconds of the network, the peak memory of the process so far in
-    MiB, precision, device, threads and backend, and the consistency: the root mean squared difference between the
-    result, degraded again, and the input, in units of the intensity scale. A picture shows the input, its cubic
-    interpolation and the result in the slice in the middle of the foreground, and a zoomed part of each. Of a scan with
-    several frames it shows the first and says so in its title.
+    MiB, precision, device, threads and backend, the data consistency that was applied ("off", "exact" or
+    "regularised"), and the consistency that was reached: the root mean squared difference between the result, degraded
+    again, and the input, in units of the intensity scale. A picture shows the input, its cubic interpolation and the
+    result in the slice in the middle of the foreground, and a zoomed part of each. Of a scan with several frames it
+    shows the first and says so in its title.
 
     Args:
         output_dir: the folder of the results.
         degradation: that the network was made for; a 2D one within `SliceBySlice`.
         run: the run of the command, which says by what the results are computed.
+        data_consistency: the mode of `custom.inferers.DataConsistency`.
         enabled: False does nothing, so that a config can switch it.
     """
 
@@ -44,11 +46,13 @@ class InferenceReport:
         output_dir: str | Path,
         degradation: Degradation,
         run: Run,
+        data_consistency: str = "off",
         enabled: bool | str = True,
     ) -> None:
         self.output_dir = Path(output_dir)
         self.degradation = degradation
         self.run = run
+        self.data_consistency = data_consistency
         self.enabled = switch("report", enabled)
         self._lines: list[dict[str, Any]] = []
 
@@ -74,6 +78,7 @@ class InferenceReport:
             "seconds": round(engine.state.seconds, 3),
             "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
             **self.run.computation,
+            "data_consistency": self.data_consistency,
             "consistency": round(consistency(sr, lr, self.degradation), 6),
         }
         self._lines.append(figures)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import nibabel as nib
@@ -20,7 +21,11 @@ def _infer(command: Command, tmp_path: Path, name: str, **keys: object) -> np.nd
     nib.save(nib.Nifti1Image(SCAN.astype(np.float32), AFFINE), tmp_path / "scan.nii.gz")
     out = tmp_path / name
     command("inference", "inference", input=str(tmp_path / "scan.nii.gz"), output_dir=str(out), **keys)
-    return np.asarray(nib.load(out / "scan_sr.nii.gz").dataobj)
+    result = nib.load(out / "scan_sr.nii.gz")
+    mode = keys.get("data_consistency", "off")
+    applied = b"" if mode == "off" else f", data consistency {mode}".encode()
+    assert result.header["descrip"].item().startswith(b"float32" + applied + b", cpu (")
+    return np.asarray(result.dataobj)
 
 
 def _contradiction(result: np.ndarray) -> float:
@@ -35,8 +40,10 @@ def test_a_result_agrees_with_its_input_where_that_is_asked_for(command: Command
         "in_plane": {"_target_": "custom.degradations.AreaMean", "scale_factor": 4, "spatial_dims": 2},
     }
     plain = _infer(command, tmp_path, "off", acquisition=mean)
-    exact = _infer(command, tmp_path, "exact", acquisition=mean, data_consistency="exact", tile_size=20)
+    exact = _infer(command, tmp_path, "exact", acquisition=mean, data_consistency="exact", tile_size=20, report=True)
     regularised = _infer(command, tmp_path, "regularised", acquisition=mean, data_consistency="regularised")
+    (line,) = json.loads((tmp_path / "exact" / "inference.json").read_text())
+    assert line["data_consistency"] == "exact"
     assert _contradiction(exact) < 1e-5
     assert 1e-4 < _contradiction(regularised) < _contradiction(plain)
 

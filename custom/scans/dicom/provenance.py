@@ -24,8 +24,8 @@ class Provenance:
         model_version: as in the bundle's metadata.
         weights_sha256: 64 hexadecimal digits, "" where there are no weights.
         factor: of the enlargement along columns, rows and slices, such as "4x4x1"; "" for the writer to work it out.
-        computation: precision, device, threads and backend of the network, such as "float32, cpu (x86_64 AVX2),
-            2 threads, torch 2.13.0".
+        computation: how the result was computed: precision, data consistency where there is one, device, threads and
+            backend, such as "float32, data consistency exact, cpu (x86_64 AVX2), 2 threads, torch 2.13.0".
         software_version: of this package.
     """
 
@@ -54,7 +54,10 @@ class Provenance:
 
 
 def bundle_provenance(
-    bundle_root: str | Path, checkpoint: str | Path | None = None, computation: Mapping[str, Any] | None = None
+    bundle_root: str | Path,
+    checkpoint: str | Path | None = None,
+    computation: Mapping[str, Any] | None = None,
+    data_consistency: str = "off",
 ) -> Provenance:
     """Gather the provenance of a bundle's results.
 
@@ -62,6 +65,7 @@ def bundle_provenance(
         bundle_root: folder of the bundle; name and version are those of `configs/metadata.json`.
         checkpoint: file of the weights, of which the SHA-256 is taken; None for a network without.
         computation: what the network is computed in and by, as `Run.computation` says it.
+        data_consistency: the mode of `custom.inferers.DataConsistency`.
 
     Raises:
         MissingFileError: for metadata or weights that are not there.
@@ -75,11 +79,13 @@ def bundle_provenance(
         raise MissingFileError(f"{path}: no such file; it names the model and its version") from err
     except (OSError, ValueError, KeyError, TypeError) as err:
         raise InputError(f"{path}: cannot be read as metadata with a name and a version ({err}); mend it") from err
+    form = "{precision}{consistency}, {device}, {threads} threads, {backend}"
+    consistency = "" if data_consistency == "off" else f", data consistency {data_consistency}"
     return Provenance(
         model_name=name,
         model_version=version,
         weights_sha256="" if checkpoint is None else sha256(checkpoint),
-        computation="{precision}, {device}, {threads} threads, {backend}".format(**computation) if computation else "",
+        computation=form.format(**computation, consistency=consistency) if computation else "",
     )
 
 
