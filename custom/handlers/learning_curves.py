@@ -33,7 +33,7 @@ class LearningCurves:
     A row of the table is an epoch: `epoch`, the trainer's scalar `state.metrics` (`loss`, those that have names as
     `loss_<name>`, `learning_rate`, ...), the validator's as `validation_<name>` (empty where there was no validation),
     `seconds`. When a training is resumed, the rows that are there are kept up to the epoch from which it goes on;
-    later ones are dropped.
+    later ones are dropped. A table that does not reach that epoch is refused.
 
     The picture shows the losses and the validator's PSNR, else its first metric. It is drawn after the first epoch,
     then at most every `png_interval_s` seconds, and at the end of the run, also of one that an error ends.
@@ -76,7 +76,7 @@ class LearningCurves:
         if not is_first_rank():
             return
         if self._rows is None:
-            self._rows = _read_rows(self.csv_path) if engine.state.epoch > 1 else []
+            self._rows = _read_rows(self.csv_path, engine.state.epoch - 1)
         self._rows = [row for row in self._rows if row["epoch"] < engine.state.epoch]
 
     def _add_row(self, engine: Engine) -> None:
@@ -95,7 +95,7 @@ class LearningCurves:
 
     def _finish(self, engine: Engine) -> None:
         if self._rows is None and is_first_rank():  # resumed when all epochs were done
-            self._rows = _read_rows(self.csv_path)
+            self._rows = _read_rows(self.csv_path, engine.state.epoch)
         self._draw()
 
     def _draw(self) -> None:
@@ -132,16 +132,18 @@ def _as_csv(rows: list[dict[str, float]]) -> str:
     return text.getvalue()
 
 
-def _read_rows(path: Path) -> list[dict[str, float]]:
-    if not path.is_file():
+def _read_rows(path: Path, done: int) -> list[dict[str, float]]:
+    """Read the rows of the epochs that are done; none where there is no table, as somebody may have moved it away."""
+    if done == 0 or not path.is_file():
         return []
     try:
-        with path.open(newline="") as stream:
-            table = csv.DictReader(stream)
-            rows = [{name: float(text) for name, text in row.items() if text} for row in table]
-            columns = table.fieldnames or ()
-        if "epoch" not in columns or any("epoch" not in row for row in rows):
+        text = path.read_text()
+        table = csv.DictReader(io.StringIO(text))
+        rows = [{name: float(cell) for name, cell in row.items() if cell} for row in table]
+        if "epoch" not in (table.fieldnames or ()) or any("epoch" not in row for row in rows):
             raise ValueError("no column 'epoch'")
+        if not text.endswith("\n") or done not in [row["epoch"] for row in rows]:
+            raise ValueError(f"it is cut before the end of epoch {done}")
     except (ValueError, TypeError) as err:
         raise InputError(f"{path}: not a table of learning curves ({err}); move it away or delete it") from err
     return rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import secrets
 import shutil
 import socket
 import sqlite3
@@ -127,7 +128,7 @@ def _prepare_database(path: Path) -> None:
     if not empty:
         return
     try:
-        with _aside(path) as copy:  # MLflow keeps what it has opened
+        with _aside(path) as copy:
             shutil.copy(path, copy)
             _open_database(copy)
     except Exception as err:  # which one depends on the table that is missing
@@ -155,7 +156,8 @@ def _aside(path: Path) -> Iterator[Path]:
         process = file.name.removeprefix(ours).partition(".")[0]
         if file.name.startswith(ours) and process.isdigit() and not _is_alive(int(process)):
             file.unlink(missing_ok=True)
-    temporary = path.with_name(f"{ours}{os.getpid()}.db")
+    # No name is used twice, since MLflow keeps what it has opened.
+    temporary = path.with_name(f"{ours}{os.getpid()}.{secrets.token_hex(4)}.db")
     try:
         yield temporary
     finally:

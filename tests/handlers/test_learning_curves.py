@@ -115,7 +115,9 @@ def test_a_new_training_begins_a_new_table(make_trainer: Callable[..., Any], tmp
     assert [row["epoch"] for row in read(tmp_path)] == ["1"]
 
 
-@pytest.mark.parametrize("text", ["", "loss,seconds\n1,2\n", "epoch,loss\n1,many\n"])
+@pytest.mark.parametrize(
+    "text", ["", "loss,seconds\n1,2\n", "epoch,loss\n1,many\n", "epoch,loss\n", "epoch,loss\n1,0.12", "epoch,loss\n1"]
+)
 def test_a_table_that_cannot_be_continued_is_named(make_trainer: Callable[..., Any], tmp_path: Path, text: str) -> None:
     (tmp_path / "curves.csv").write_text(text)
     trainer = make_trainer([LearningCurves(tmp_path)], max_epochs=3)

@@ -123,13 +123,22 @@ def test_what_killed_processes_left_of_a_new_database_is_removed(
 ) -> None:
     database = tmp_path / "mlruns.db"
     # No process has a number that high.
-    names = [f".mlruns.db.{socket.gethostname()}.{process}.db" for process in (2**30, os.getppid())]
+    names = [f".mlruns.db.{socket.gethostname()}.{process}.0f.db" for process in (2**30, os.getppid())]
     for name in names:
         (tmp_path / name).touch()
         (tmp_path / f"{name}-journal").touch()
     monkeypatch.setattr(mlflow_store, "_open_database", lambda path: shutil.copy(mlflow_database, path))
     mlflow_store._prepare_database(database)
     assert {path.name for path in tmp_path.iterdir()} == {"mlruns.db", names[1], f"{names[1]}-journal"}
+
+
+def test_databases_aside_have_names_of_their_own(tmp_path: Path) -> None:
+    """MLflow takes a second one of a name for the first, which it has opened."""
+    names = set()
+    for _ in range(2):
+        with mlflow_store._aside(tmp_path / "mlruns.db") as name:
+            names.add(name)
+    assert len(names) == 2
 
 
 def test_of_two_processes_that_make_a_database_the_first_one_wins(
