@@ -25,7 +25,8 @@ class Tiles(Inferer):
     The result is that of the network on the whole image if the halo is at least the network's receptive radius. What
     a network wants to know of the whole image (`describe`, see `custom.networks.ImageGates`) is found once and given
     to it with each tile. Tiles that touch the border of the image end there, so that the network's own padding acts
-    where it does on the whole image.
+    where it does on the whole image. A network whose blocks see several voxels at once (`alignment`, see
+    `custom.networks.EDSR`) is given tiles whose halo ends between its blocks.
 
     Args:
         tile_size: the edge of a tile in input voxels without its halo, one number or one for each axis; None for one
@@ -82,7 +83,9 @@ class Tiles(Inferer):
         shape = inputs.shape[2:]
         edges = _per_axis("tile_size", self.tile_size, len(shape))
         scale = _per_axis("scale_factor", self.scale_factor, len(shape))
-        batches = _batches(_tiles(shape, edges, self._halo(network, inputs)), self.tile_batch)
+        batches = _batches(
+            _tiles(shape, edges, self._halo(network, inputs), _alignment(network, len(shape))), self.tile_batch
+        )
         describe: Callable[[Tensor], Tensor | None] | None = getattr(network, "describe", None)
         description = describe(inputs.to(sw_device)) if describe else None
         whole: Tensor | None = None
@@ -120,12 +123,17 @@ class _Tile:
     high: tuple[int, ...]
 
 
-def _tiles(shape: Sequence[int], size: Sequence[int], halo: Sequence[int]) -> list[_Tile]:
+def _alignment(network: Callable[..., Tensor], axes: int) -> tuple[int, ...]:
+    """Return of how many voxels the blocks of a network are, per axis."""
+    return _per_axis("alignment", getattr(network, "alignment", 1), axes)
+
+
+def _tiles(shape: Sequence[int], size: Sequence[int], halo: Sequence[int], alignment: Sequence[int]) -> list[_Tile]:
     tiles = []
     for start in itertools.product(*(range(0, n, step) for n, step in zip(shape, size, strict=True))):
         stop = tuple(min(a + step, n) for a, step, n in zip(start, size, shape, strict=True))
-        low = tuple(max(a - h, 0) for a, h in zip(start, halo, strict=True))
-        high = tuple(min(b + h, n) for b, h, n in zip(stop, halo, shape, strict=True))
+        low = tuple(max(a - h, 0) // m * m for a, h, m in zip(start, halo, alignment, strict=True))
+        high = tuple(min(-(-(b + h) // m) * m, n) for b, h, m, n in zip(stop, halo, alignment, shape, strict=True))
         tiles.append(_Tile(start, stop, low, high))
     return tiles
 

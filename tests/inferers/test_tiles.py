@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from custom.degradations import AreaMean
 from custom.errors import UsageError
 from custom.inferers import Tiles
+from custom.networks import EDSR
 
 
 @given(
@@ -78,6 +80,17 @@ def test_without_a_halo_it_is_the_receptive_radius() -> None:
     assert torch.equal(Tiles(4, None, 2)(image, network), Tiles(4, 2, 2)(image, network))
     with pytest.raises(UsageError, match="give a halo"):
         Tiles(4, None, 2)(image, network.forward)
+
+
+@pytest.mark.parametrize("tile_size", [1, 3, 4, 7])
+@torch.no_grad()
+def test_tiles_equal_the_whole_image_where_a_network_sees_blocks_of_voxels(tile_size: int) -> None:
+    skip = AreaMean(1, 3).upsampler("cubic")
+    network = EDSR(features=3, blocks=1, unshuffle=(2, 4, 1), skip=skip, equivariant=True, gated=True).eval()
+    torch.nn.init.normal_(network.gates.factors.weight)
+    volume = torch.rand(1, 1, 19, 33, 5)
+    result = Tiles(tile_size=(tile_size, 9, 3))(volume, network)
+    torch.testing.assert_close(result, network(volume), atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize(
