@@ -20,8 +20,12 @@ from custom.degradations.pseudo_inverse import PseudoInverse
 from custom.degradations.separable import SeparableDegradation
 from custom.degradations.sharpened import Sharpened
 from custom.degradations.slices import SliceBySlice
+from custom.degradations.spectral_wiener import SpectralWiener, power_spectrum
 from custom.degradations.upsampling import UPSAMPLING_METHODS, PolyphaseUpsampler
 from custom.degradations.wiener import LEAST_NOISE, WienerUpsampler, wiener_statistics
+
+#: Either of the Wiener filters: for a grid that is refined, or kept.
+WienerFilter = WienerUpsampler | SpectralWiener
 
 __all__ = [
     "LEAST_NOISE",
@@ -42,6 +46,9 @@ __all__ = [
     "SeparableDegradation",
     "Sharpened",
     "SliceBySlice",
+    "SpectralWiener",
+    "WienerFilter",
     "WienerUpsampler",
+    "power_spectrum",
     "wiener_statistics",
 ]

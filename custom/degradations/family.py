@@ -208,6 +208,7 @@ class RandomFamily(nn.Module):
                     magnitude.append(member.magnitude)
         self._magnitude = torch.tensor(magnitude)  # stays on the CPU, where all is drawn
         sizes = [p + 2 * m for p, m in zip(self.patch_size, self.margin, strict=True)]
+        self._has_filters = False
         for axis, size in enumerate(sizes):
             image, filters = self._stacked(axis, size)
             self.register_buffer(f"image_{axis}", image, persistent=False)
@@ -235,14 +236,18 @@ class RandomFamily(nn.Module):
         shape = (-1, *[1] * (hr.ndim - 1))
         chosen = torch.randint(len(self.degradations), (count,))
         is_magnitude = torch.rand(count) < self._magnitude[chosen]
-        # The phase is a sum of curves along the axes, so it goes into their matrices.
-        curves = [self.phase * smooth_curves(count, size) * is_magnitude[:, None] for size in sizes]
-        phases = [torch.exp(1j * curve).to(hr.device)[:, None] for curve in curves]
-        image = [matrix * phase for matrix, phase in zip(self._of("image", chosen), phases, strict=True)]
-        lr = apply_along_axes(hr.to(torch.complex64), image)
+        image = self._of("image", chosen)
+        if self.phase:
+            # The phase is a sum of curves along the axes, so it goes into their matrices.
+            curves = [self.phase * smooth_curves(count, size) * is_magnitude[:, None] for size in sizes]
+            phases = [torch.exp(1j * curve).to(hr.device)[:, None] for curve in curves]
+            image = [matrix * phase for matrix, phase in zip(image, phases, strict=True)]
+        lr = apply_along_axes(hr.to(image[0].dtype), image)
         deviation = torch.where(torch.rand(count) < self.noise_free, torch.zeros(count), uniform(*self.noise, count))
-        white = torch.complex(torch.randn(lr.shape), torch.randn(lr.shape)) * deviation.reshape(shape)
-        noise = apply_along_axes(white.to(hr.device), [m.to(torch.complex64) for m in self._of("noise", chosen)])
+        noise = torch.complex(torch.randn(lr.shape), torch.randn(lr.shape)) * deviation.reshape(shape)
+        noise = noise.to(hr.device)
+        if self._has_filters:
+            noise = apply_along_axes(noise, [m.to(torch.complex64) for m in self._of("noise", chosen)])
         lr = torch.where(is_magnitude.reshape(shape).to(hr.device), (lr + noise).abs(), (lr + noise).real)
         if self.rounded:
             step = uniform(*self.rounding, count).clamp(min=1e-6).reshape(shape).to(lr)
@@ -291,6 +296,7 @@ class RandomFamily(nn.Module):
         """Stack the matrices of an axis of the whole pool: of the image, and of the noise."""
         low = size // self.scale_factor[axis]
         noise = [d.noise_matrix(axis, low) for d in self.degradations]
+        self._has_filters |= any(matrix is not None for matrix in noise)
         filters = [torch.eye(low, dtype=torch.float64) if matrix is None else unit_noise(matrix) for matrix in noise]
         image = [d.axis_matrix(axis, size) for d in self.degradations]
         return torch.stack(image).float(), torch.stack(filters).float()

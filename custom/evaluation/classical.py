@@ -11,7 +11,7 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from custom.degradations import UPSAMPLING_METHODS, Degradation, WienerUpsampler
+from custom.degradations import UPSAMPLING_METHODS, Degradation, WienerFilter
 from custom.metrics import psnr
 
 __all__ = ["CLASSICAL_METHODS", "WIENER", "BestClassical", "Interpolation", "best_classical", "classical_methods"]
@@ -41,7 +41,7 @@ class BestClassical:
     subjects: int
 
 
-def classical_methods(degradation: Degradation, wiener: WienerUpsampler | None = None) -> dict[str, Interpolation]:
+def classical_methods(degradation: Degradation, wiener: WienerFilter | None = None) -> dict[str, Interpolation]:
     """Return the classical methods by name, in the order of the tables.
 
     Args:
@@ -52,7 +52,7 @@ def classical_methods(degradation: Degradation, wiener: WienerUpsampler | None =
     def upsample(method: str, lr: Tensor, size: Sequence[int]) -> Tensor:
         return degradation.upsample(lr, method, size)
 
-    def filtered(network: WienerUpsampler, lr: Tensor, size: Sequence[int]) -> Tensor:
+    def filtered(network: WienerFilter, lr: Tensor, size: Sequence[int]) -> Tensor:
         image = degradation.by_image(network, lr)
         for axis, n in enumerate(size, start=2):
             image = image.narrow(axis, 0, n)

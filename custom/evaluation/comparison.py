@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from custom.degradations import Degradation, WienerUpsampler
+from custom.degradations import Degradation, WienerFilter
 from custom.evaluation.classical import Interpolation, classical_methods
 from custom.evaluation.summary import Row
 from custom.metrics import LPIPS, checkerboard, consistency, image_metrics, zscore_metrics
@@ -52,7 +52,7 @@ def compare(
     predictions: Mapping[str, Prediction],
     degradation: Degradation,
     *,
-    wiener: WienerUpsampler | None = None,
+    wiener: WienerFilter | None = None,
     mask: Tensor | None = None,
     crop_border: int | Sequence[int] = 0,
     lpips: LPIPS | None = None,

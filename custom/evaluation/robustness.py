@@ -16,7 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from custom.arrays.intensity import foreground_mask, intensity_scale
-from custom.degradations import LEAST_NOISE, Degradation, WienerUpsampler
+from custom.degradations import LEAST_NOISE, Degradation, WienerFilter
 from custom.evaluation.classical import classical_methods
 from custom.evaluation.conditions import Condition
 from custom.evaluation.heat_map import heat_map
@@ -79,7 +79,7 @@ def robustness_rows(
     conditions: Sequence[Condition],
     scan_degradation: Degradation,
     models: Mapping[str, Callable[[Tensor], Tensor]],
-    wiener: Callable[[float], WienerUpsampler | None],
+    wiener: Callable[[float], WienerFilter | None],
     *,
     every: int = 16,
     neighbours: int = 0,

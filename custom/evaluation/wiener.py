@@ -11,12 +11,22 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from custom.degradations import LEAST_NOISE, Degradation, WienerUpsampler, wiener_statistics
+from custom.degradations import (
+    LEAST_NOISE,
+    Degradation,
+    SeparableDegradation,
+    SpectralWiener,
+    WienerFilter,
+    WienerUpsampler,
+    power_spectrum,
+    wiener_statistics,
+)
 from custom.weights import read_checkpoint, save_checkpoint
 
 __all__ = ["fit_wiener", "load_wiener"]
 
 _FILE = "wiener.pt"
+_SPECTRUM = "spectrum"
 
 _logger = logging.getLogger(__name__)
 
@@ -33,7 +43,8 @@ def fit_wiener(
     """Write `wiener.pt`: what the Wiener filter of a degradation is computed of, measured over training scans.
 
     There is nothing random in it, so the same scans give the same numbers. It does not depend on the noise; the filter
-    for a noise is computed when it is loaded.
+    for a noise is computed when it is loaded. A degradation that keeps the grid has a `SpectralWiener`, another one a
+    `WienerUpsampler`.
 
     Args:
         output_dir: the folder of the file; made if it does not exist.
@@ -42,7 +53,8 @@ def fit_wiener(
         prepare_batch: makes of {"label": `(1, frames, *spatial)`} the pair of low and high resolution, as `VolumePair`.
         scan_degradation: what makes the pairs.
         degradation: the same, of single images: the 2D one within a `SliceBySlice`.
-        width: of the neighbourhood that the filter sees, in low-resolution voxels, odd.
+        width: of the neighbourhood that the filter sees, in low-resolution voxels, odd; without meaning for a
+            degradation that keeps the grid.
 
     Returns:
         The path of the file.
@@ -58,7 +70,10 @@ def fit_wiener(
 
     path = Path(output_dir) / _FILE
     path.parent.mkdir(parents=True, exist_ok=True)
-    statistics = wiener_statistics(pairs(), degradation.scale_factor, width)
+    if _keeps_grid(degradation):
+        statistics = {_SPECTRUM: power_spectrum(hr for _, hr in pairs())}
+    else:
+        statistics = wiener_statistics(pairs(), degradation.scale_factor, width)
     save_checkpoint({**statistics, "degradation": repr(degradation)}, path)
     _logger.info("the Wiener filter of %s is in %s", degradation, path)
     return path
@@ -66,14 +81,14 @@ def fit_wiener(
 
 def load_wiener(
     output_dir: str | Path, bundle_root: str | Path, degradation: Degradation, noise: float = LEAST_NOISE
-) -> WienerUpsampler | None:
+) -> WienerFilter | None:
     """Make the Wiener filter of a degradation from `wiener.pt` in `output_dir`, else in the bundle's `models`.
 
     Args:
         output_dir: where `fit_wiener` may have written one.
         bundle_root: the bundle's folder.
         degradation: what the filter is to undo, of single images.
-        noise: see `WienerUpsampler`.
+        noise: see `WienerUpsampler` and `SpectralWiener`.
 
     Returns:
         The filter; None, with a warning, if there is no file, or only one of another degradation.
@@ -91,4 +106,11 @@ def load_wiener(
     if content["degradation"] != repr(degradation):
         _logger.warning("%s: a Wiener filter of another degradation (%s): %s", path, content["degradation"], advice)
         return None
-    return WienerUpsampler(content, degradation.scale_factor, noise)
+    if not _keeps_grid(degradation):
+        return WienerUpsampler(content, degradation.scale_factor, noise)
+    assert isinstance(degradation, SeparableDegradation)
+    return SpectralWiener(content[_SPECTRUM], degradation, noise)
+
+
+def _keeps_grid(degradation: Degradation) -> bool:
+    return all(s == 1 for s in degradation.scale_factor)

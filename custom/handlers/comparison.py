@@ -14,7 +14,7 @@ from monai.networks.utils import eval_mode
 from torch import Tensor
 
 from custom.arrays.intensity import foreground_mask
-from custom.degradations import Degradation, WienerUpsampler
+from custom.degradations import Degradation, WienerFilter
 from custom.errors import UsageError
 from custom.evaluation.classical import CLASSICAL_METHODS, WIENER, BestClassical, best_classical, classical_methods
 from custom.evaluation.comparison import MODEL, Comparison, Prediction, compare, device_clock
@@ -91,7 +91,7 @@ class ComparisonTable:
         manifest: _Manifest | None = None,
         weights: str | Path | None = None,
         run: Run | None = None,
-        wiener: WienerUpsampler | None = None,
+        wiener: WienerFilter | None = None,
         validation: Iterable[Mapping[str, Any]] = (),
         networks: Mapping[str, torch.nn.Module] | None = None,
         references: Sequence[str] = (),

@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from custom.degradations import AreaMean, SliceBySlice, WienerUpsampler, wiener_statistics
+from custom.degradations import (
+    AreaMean,
+    GaussianBlur,
+    SliceBySlice,
+    SpectralWiener,
+    WienerUpsampler,
+    power_spectrum,
+    wiener_statistics,
+)
 from custom.evaluation import fit_wiener, load_wiener
 
 HALF = AreaMean(2, 2)
@@ -32,11 +40,26 @@ def test_the_file_holds_the_statistics_of_all_slices_and_frames(tmp_path: Path) 
     hr = torch.cat([scan(n).movedim(-1, 0) for n in (0, 1)])[:, None].flatten(0, 1) / 10
     expected = WienerUpsampler(wiener_statistics([(HALF(hr), hr)], (2, 2), 3), (2, 2), noise=0.01)
     found = load_wiener(path.parent, "no bundle", HALF, noise=0.01)
-    assert found is not None
+    assert isinstance(found, WienerUpsampler)
     torch.testing.assert_close(found.filters, expected.filters)
     again = load_wiener(fit(tmp_path / "again").parent, "no bundle", HALF, noise=0.01)
-    assert again is not None
+    assert isinstance(again, WienerUpsampler)
     assert torch.equal(found.filters, again.filters)
+
+
+def test_a_blur_that_keeps_the_grid_has_the_spectrum_of_the_scans(tmp_path: Path) -> None:
+    blur = GaussianBlur(1.0, 3)
+
+    def blurred(batch: dict[str, torch.Tensor], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+        return blur(batch["label"]), batch["label"]
+
+    fit_wiener(tmp_path, [{"label": 0}], lambda item: {"label": scan(0)}, blurred, blur, blur)
+    found = load_wiener(tmp_path, tmp_path, blur, noise=0.01)
+    assert isinstance(found, SpectralWiener)
+    image = scan(1)[None]
+    expected = SpectralWiener(power_spectrum([scan(0)[None]]), blur, 0.01)
+    assert torch.equal(found(image), expected(image))
+    assert load_wiener(tmp_path, tmp_path, GaussianBlur(2.0, 3)) is None
 
 
 def test_the_bundles_own_is_read_where_none_was_fitted(tmp_path: Path) -> None:
