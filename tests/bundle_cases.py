@@ -51,10 +51,12 @@ class BundleCase:
     overlays: tuple[str, ...] = ()
 
 
+PARTIAL = "partial_fourier"
+
 #: A bundle whose line is here has its commands tested.
 CASES = [
-    BundleCase("brain_mri_espcn", overlays=("context", "nominal", "nominal_context", "as_published", "ssim")),
-    BundleCase("cardiac_mri_srresnet", overlays=("nominal", *(f"model_{i}" for i in range(1, 6)))),
+    BundleCase("brain_mri_espcn", overlays=("context", "nominal", "nominal_context", "as_published", "ssim", PARTIAL)),
+    BundleCase("cardiac_mri_srresnet", overlays=("nominal", PARTIAL, *(f"model_{i}" for i in range(1, 6)))),
 ]
 
 

@@ -38,7 +38,7 @@ class Member:
             `"_mode_": "callable"`.
         share: how often it is drawn, relative to the other members.
         magnitude: part of its images that are the magnitude of a complex image with a smooth phase, as scanners store
-            them; the others are real.
+            them; the others are real. Degradations that need complex images (partial Fourier) have no others.
         **ranges: by the name of a parameter, [low, high] to draw from, or a list of names to choose from.
 
     Raises:
@@ -205,7 +205,7 @@ class RandomFamily(nn.Module):
                     if float(torch.rand(())) < sharpened:
                         drawn = Sharpened(drawn, float(uniform(*amounts, 1)))
                     self.degradations.append(drawn)
-                    magnitude.append(member.magnitude)
+                    magnitude.append(1.0 if drawn.needs_complex_images else member.magnitude)
         self._magnitude = torch.tensor(magnitude)  # stays on the CPU, where all is drawn
         sizes = [p + 2 * m for p, m in zip(self.patch_size, self.margin, strict=True)]
         self._has_filters = False
@@ -299,7 +299,13 @@ class RandomFamily(nn.Module):
         self._has_filters |= any(matrix is not None for matrix in noise)
         filters = [torch.eye(low, dtype=torch.float64) if matrix is None else unit_noise(matrix) for matrix in noise]
         image = [d.axis_matrix(axis, size) for d in self.degradations]
-        return torch.stack(image).float(), torch.stack(filters).float()
+        return _stack(image), _stack(filters)
+
+
+def _stack(matrices: Sequence[Tensor]) -> Tensor:
+    """Stack matrices in single precision; with one that is complex all are."""
+    dtype = torch.complex64 if any(matrix.is_complex() for matrix in matrices) else torch.float32
+    return torch.stack([matrix.to(dtype) for matrix in matrices])
 
 
 def _are_names(value: Any) -> bool:

@@ -8,7 +8,7 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-__all__ = ["PseudoInverse"]
+__all__ = ["PseudoInverse", "computing_dtype", "matching"]
 
 
 class PseudoInverse:
@@ -23,11 +23,13 @@ class PseudoInverse:
     To divide by a small singular value would amplify rounding and noise without bound: components that the degradation
     weakens below a part of the strongest one are left out, and the result has nothing of them.
 
+    Matrices may be complex; for `A^T` read the conjugate transpose.
+
     Complex images, and any batch and channels; computed in the precision of the image (float32 at least). Memory: two
     matrices of the low-resolution size for each axis.
 
     Args:
-        matrices: A_a of each axis, `(m, n)`, float64.
+        matrices: A_a of each axis, `(m, n)`, float64 or complex128.
         apply: applies a matrix along each spatial axis of `(B, C, *spatial)`.
         smallest: components with a smaller singular value than this part of the largest are left out.
 
@@ -45,9 +47,9 @@ class PseudoInverse:
         smallest: float,
     ) -> None:
         self._apply = apply
-        eigen = [torch.linalg.eigh(matrix @ matrix.T) for matrix in matrices]
-        self._forth = [vectors.T for _, vectors in eigen]
-        self._back = [matrix.T @ vectors for matrix, (_, vectors) in zip(matrices, eigen, strict=True)]
+        eigen = [torch.linalg.eigh(matrix @ matrix.mH) for matrix in matrices]
+        self._forth = [vectors.mH for _, vectors in eigen]
+        self._back = [matrix.mH @ vectors for matrix, (_, vectors) in zip(matrices, eigen, strict=True)]
         self._squares = reduce(lambda one, two: one[..., None] * two, [values.clamp(min=0) for values, _ in eigen])
         self.kept = self._squares.sqrt() >= smallest * float(self._squares.max()) ** 0.5
 
@@ -58,7 +60,17 @@ class PseudoInverse:
             lr: of the size that the matrices make.
             weight: of the noise, see above; 0 for the pseudo-inverse, infinite for no image at all.
         """
-        dtype = torch.float64 if lr.dtype in (torch.float64, torch.complex128) else torch.float32
-        forth, back = ([matrix.to(lr.device, dtype) for matrix in these] for these in (self._forth, self._back))
-        gains = torch.where(self.kept, 1 / (self._squares + weight), 0.0).to(lr.device, dtype)
+        forth, back = ([matching(matrix, lr) for matrix in these] for these in (self._forth, self._back))
+        gains = matching(torch.where(self.kept, 1 / (self._squares + weight), 0.0), lr)
         return self._apply(self._apply(lr, forth) * gains, back)
+
+
+def computing_dtype(image: Tensor) -> torch.dtype:
+    """Return the real type in which an image is computed: float64 where it has that precision, else float32."""
+    return torch.float64 if image.dtype in (torch.float64, torch.complex128) else torch.float32
+
+
+def matching(matrix: Tensor, image: Tensor) -> Tensor:
+    """Bring a matrix to the device and the precision in which an image is computed; a complex one stays complex."""
+    dtype = computing_dtype(image)
+    return matrix.to(image.device, dtype.to_complex() if matrix.is_complex() else dtype)

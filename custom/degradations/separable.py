@@ -12,7 +12,7 @@ from torch import Tensor
 
 from custom.degradations.base import Degradation
 from custom.degradations.grid import Grid
-from custom.degradations.pseudo_inverse import PseudoInverse
+from custom.degradations.pseudo_inverse import PseudoInverse, computing_dtype, matching
 from custom.degradations.upsampling import UPSAMPLING_METHODS, interpolation_matrix
 from custom.errors import UsageError
 from custom.kspace import fourier_resample
@@ -36,7 +36,13 @@ class SeparableDegradation(Degradation):
     Memory: a dense matrix of `n * n / s` for each axis and size, kept for the next call. Work: `n / s`
     multiply-adds a voxel and axis, as a matrix product. (Where `torch.backends.cuda.matmul.allow_tf32` is on, CUDA
     rounds the factors to 10 bits.)
+
+    Attributes:
+        needs_complex_images: whether a matrix is complex. An image then has to be complex too, as its result is: what
+            a scanner stores is the magnitude of that.
     """
+
+    needs_complex_images: bool = False
 
     def __init__(self, grid: Grid, border: tuple[int, ...] | None) -> None:
         super().__init__(grid, border)
@@ -44,10 +50,10 @@ class SeparableDegradation(Degradation):
 
     @abstractmethod
     def _axis_matrix(self, axis: int, size: int) -> Tensor:
-        """Build the matrix `(size / s, size)` of one axis in float64; the size is a multiple of the scale."""
+        """Build the matrix `(size / s, size)` of one axis, float64 or complex128; the size is a multiple of s."""
 
     def axis_matrix(self, axis: int, size: int) -> Tensor:
-        """Build the matrix `(ceil(size / s), size)` of one axis, float64, for an image of any size.
+        """Build the matrix `(ceil(size / s), size)` of one axis, float64 or complex128, for an image of any size.
 
         An image that the scale does not divide is continued with its last voxel, so the columns of the voxels beyond
         its end are added to the last one.
@@ -80,10 +86,10 @@ class SeparableDegradation(Degradation):
         return self._apply_axes(hr, self._degrading_matrices(sizes, hr))
 
     def adjoint(self, lr: Tensor, size: Sequence[int] | None = None) -> Tensor:
-        """Apply the transposed matrices; see `Degradation.adjoint`."""
+        """Apply the transposed (and conjugated) matrices; see `Degradation.adjoint`."""
         sizes = self.grid.shape_hr(self._spatial_shape(lr), size)
         matrices = self._degrading_matrices(sizes, lr)
-        return self._apply_axes(lr, [None if m is None else m.T for m in matrices])
+        return self._apply_axes(lr, [None if m is None else m.mH for m in matrices])
 
     def upsample(self, lr: Tensor, method: str = "cubic", size: Sequence[int] | None = None) -> Tensor:
         """Interpolate along each axis; see `Degradation.upsample`.
@@ -127,6 +133,12 @@ class SeparableDegradation(Degradation):
         return tuple(x.shape[2:])
 
     def _degrading_matrices(self, sizes: Sequence[int], like: Tensor) -> list[Tensor | None]:
+        if self.needs_complex_images and not like.is_complex():
+            raise UsageError(
+                f"{self} makes complex images, so it takes complex ones only (an image with a phase), and what a "
+                "scanner stores is the magnitude of the result; the random family does so, but it cannot be the "
+                "degradation of a bundle"
+            )
         return [
             None if self._is_identity(a) else self._matrix("degrade", self.axis_matrix, a, n, like)
             for a, n in enumerate(sizes)
@@ -139,28 +151,30 @@ class SeparableDegradation(Degradation):
 
     def _matrix(self, what: str, build: Callable[[int, int], Tensor], axis: int, size: int, like: Tensor) -> Tensor:
         """Find or build a matrix, in the type that an image is computed in and on its device."""
-        dtype = torch.float64 if like.dtype in (torch.float64, torch.complex128) else torch.float32
-        key = (what, axis, size, dtype, like.device)
+        key = (what, axis, size, computing_dtype(like), like.device)
         matrix = self._matrices.get(key)
         if matrix is None:
             if len(self._matrices) >= _CACHED_MATRICES:
                 self._matrices.clear()
             # A tensor that was made in inference mode could not serve a later training step.
             with torch.inference_mode(False), torch.no_grad():
-                matrix = build(axis, size).to(device=like.device, dtype=dtype)
+                matrix = matching(build(axis, size), like)
             self._matrices[key] = matrix
         return matrix
 
     def _apply_axes(self, x: Tensor, matrices: Sequence[Tensor | None]) -> Tensor:
         """Apply a matrix along each spatial axis, in its type, whatever autocast says."""
         y = x.as_subclass(Tensor)
+        # To real matrices the parts of a complex image are two images.
+        in_parts = x.is_complex() and not any(matrix is not None and matrix.is_complex() for matrix in matrices)
         with torch.autocast(x.device.type, enabled=False):
-            if x.is_complex():
+            if in_parts:
                 y = torch.view_as_real(y.resolve_conj()).movedim(-1, 0)
             for axis, matrix in enumerate(matrices):
                 if matrix is not None:
-                    y = _apply_along(y.to(matrix.dtype), matrix, y.ndim - self.spatial_dims + axis)
-            if x.is_complex():
+                    dtype = torch.promote_types(y.dtype, matrix.dtype)
+                    y = _apply_along(y.to(dtype), matrix.to(dtype), y.ndim - self.spatial_dims + axis)
+            if in_parts:
                 y = torch.view_as_complex(y.movedim(0, -1).contiguous())
         return y.to(x.dtype)
 

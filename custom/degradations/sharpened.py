@@ -38,6 +38,7 @@ class Sharpened(SeparableDegradation):
         if border is not None:
             border = tuple(b + reach * s if s > 1 else b for b, s in zip(border, degradation.scale_factor, strict=True))
         super().__init__(degradation.grid, border)
+        self.needs_complex_images = degradation.needs_complex_images
         self.degradation = degradation
         self.amount = amount
         self.sigma = sigma
@@ -55,7 +56,7 @@ class Sharpened(SeparableDegradation):
         if self.scale_factor[axis] == 1:
             return inner
         own = self._stencil.matrix(1, size)
-        return own if inner is None else own @ inner
+        return own if inner is None else own.to(inner.dtype) @ inner
 
     def _is_identity(self, axis: int) -> bool:
         return self.scale_factor[axis] == 1 and self.degradation._is_identity(axis)
@@ -64,7 +65,7 @@ class Sharpened(SeparableDegradation):
         matrix = self.degradation.axis_matrix(axis, size)
         if self.scale_factor[axis] == 1:
             return matrix
-        return self._stencil.matrix(1, len(matrix)) @ matrix
+        return self._stencil.matrix(1, len(matrix)).to(matrix.dtype) @ matrix
 
     def _zero_filling_matrix(self, axis: int, size: int) -> Tensor:
         return self.degradation._zero_filling_matrix(axis, size)

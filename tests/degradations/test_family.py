@@ -85,6 +85,26 @@ def test_what_is_made_smoother_is_so_in_both_images_of_a_pair() -> None:
     torch.testing.assert_close(lr, AreaMean(4, 2)(hr))
 
 
+def test_partial_fourier_leaves_magnitudes_also_beside_real_members() -> None:
+    torch.manual_seed(0)
+    options = {"mirrored": True, "partial_fourier": 0.75, "phase_encoding": "j"}
+    pairs = family(Member(partial(KSpaceCrop, 4, 2, **options)))
+    border = pairs.border[0]
+    whole = image(3, 1, 32 + 2 * border, 32 + 2 * border)
+    lr, hr = pairs(whole)
+    expected = KSpaceCrop(4, 2, **options)(whole.to(torch.complex64)).abs()
+    torch.testing.assert_close(lr, expected[..., border // 4 : -border // 4, border // 4 : -border // 4])
+    assert torch.equal(hr, whole[..., border:-border, border:-border])
+    noisy = {"sharpened": 0.5, "noise": 0.02, "noise_free": 0.0, "phase": 1.0}
+    both = family(Member(partial(KSpaceCrop, 4, 2, **options)), area(share=3), **noisy)
+    lr, _ = both(torch.zeros_like(whole).repeat(20, 1, 1, 1))
+    assert 4 < int((lr.flatten(1).amin(1) >= 0).sum()) < 28  # binomial: 15, standard deviation 3.4
+    drawn = Member(partial(KSpaceCrop, 4, 2), partial_fourier=[0.6, 1.0], phase_encoding=["i", "j"])
+    found = family(drawn, pool=40).degradations
+    assert {d.phase_encoding for d in found} == {"i", "j"}
+    assert all(0.6 <= d.partial_fourier <= 1 for d in found)
+
+
 def test_part_of_the_images_is_free_of_noise() -> None:
     torch.manual_seed(0)
     pairs = family(area(), noise=0.05, noise_free=0.5)

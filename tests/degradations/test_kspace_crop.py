@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
-from degradation_cases import degrade, random_image
-from hypothesis import given
+from degradation_cases import degrade, noise, random_image
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from custom.degradations import (
-    KSpaceCrop,
-)
+from custom.degradations import KSpaceCrop, SeparableDegradation, Sharpened
 from custom.errors import UsageError
 
 
@@ -104,7 +104,105 @@ def test_noise_goes_through_the_window_of_its_image(mirrored: bool) -> None:
     torch.testing.assert_close(crop(image), (matrix @ plain[0, 0])[None, None])
 
 
-@pytest.mark.parametrize("options", [{"window": "hann"}, {"window_strength": 2.0}, {"zero_filling": 0.5}])
+@given(n=st.integers(1, 12), s=st.integers(2, 4), part=st.sampled_from([0.55, 0.625, 0.75, 0.875]))
+def test_partial_fourier_leaves_out_the_lines_of_one_end(n: int, s: int, part: float) -> None:
+    image = random_image(n * s) + 1j * random_image(n * s, seed=1)
+    # An even axis has its Nyquist line at the end that is left out.
+    lines = np.array([k for k in range(-((n - 1) // 2), (n + 1) // 2) if k >= (1 - 2 * part) * n / 2 - 1e-9])
+    places = (s * np.arange(n) + (s - 1) / 2)[:, None]
+    expected = (np.fft.fft(image)[lines] * np.exp(2j * np.pi * lines * places / (n * s))).sum(1) / (n * s)
+    crop = KSpaceCrop((1, s), partial_fourier=part, phase_encoding="j")
+    np.testing.assert_allclose(degrade(crop, image[None])[0], expected, atol=1e-12)
+
+
+def test_real_images_lose_half_of_what_was_measured_on_one_side_only() -> None:
+    """The conjugate symmetry on which homodyne reconstruction is built."""
+    image = torch.rand(1, 1, 36, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    found = KSpaceCrop((4, 1), partial_fourier=0.75)(torch.complex(image, torch.zeros_like(image)))
+    spectrum = np.fft.fft(image[0, 0].numpy(), axis=0)
+    lines = np.arange(-4, 5)
+    weights = np.where(abs(lines) <= 2, 1.0, 0.5)[:, None]
+    waves = np.exp(2j * np.pi * lines * (4 * np.arange(9) + 1.5)[:, None] / 36) / 36
+    np.testing.assert_allclose(found[0, 0].real.numpy(), (waves @ (weights * spectrum[lines])).real, atol=1e-12)
+    assert found.imag.abs().max() > 0.01
+
+
+PARTIAL: dict[str, Callable[[tuple[int, ...]], SeparableDegradation]] = {
+    "plain": lambda scale: KSpaceCrop(scale, partial_fourier=0.75, phase_encoding="j"),
+    "filtered": lambda scale: KSpaceCrop(
+        scale, window="tukey", zero_filling=1.5, mirrored=True, partial_fourier=0.6, phase_encoding="j"
+    ),
+    "sharpened": lambda scale: Sharpened(KSpaceCrop(scale, partial_fourier=0.875, phase_encoding="j"), amount=0.7),
+}
+
+
+@pytest.fixture(params=list(PARTIAL))
+def partial(request: pytest.FixtureRequest) -> Callable[[tuple[int, ...]], SeparableDegradation]:
+    return PARTIAL[request.param]
+
+
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(scale=st.sampled_from([(2, 2), (1, 4), (3, 2, 1)]), sizes=st.tuples(*[st.integers(1, 9)] * 3))
+def test_partial_fourier_is_a_linear_operator_of_complex_images_with_its_adjoint(
+    partial: Callable[[tuple[int, ...]], SeparableDegradation], scale: tuple[int, ...], sizes: tuple[int, ...]
+) -> None:
+    degradation, shape = partial(scale), sizes[: len(scale)]
+    x, other = (noise(2, 1, *shape, dtype=torch.complex128, seed=seed) for seed in (1, 2))
+    lr = degradation(x)
+    assert (lr.dtype, lr.shape[2:]) == (x.dtype, degradation.grid.shape_lr(shape))
+    torch.testing.assert_close(degradation(2j * x - 3 * other), 2j * lr - 3 * degradation(other))
+    y = noise(*lr.shape, dtype=torch.complex128, seed=3)
+    back = degradation.adjoint(y, size=shape)
+    assert back.shape == x.shape
+    torch.testing.assert_close(torch.vdot(y.flatten(), lr.flatten()), torch.vdot(back.flatten(), x.flatten()))
+    constant = degradation(torch.full_like(x, 7 - 2j))
+    torch.testing.assert_close(constant, torch.full_like(constant, 7 - 2j), rtol=0, atol=1e-12)
+    inverse = degradation.pseudo_inverse(shape)
+    voxels = torch.eye(x[0].numel(), dtype=torch.complex128).reshape(-1, 1, *shape)
+    dense = degradation(voxels).flatten(1).T
+    expected = torch.linalg.pinv(dense, rtol=0.05) @ lr.flatten(1).T
+    torch.testing.assert_close(inverse(lr).flatten(1).T, expected)
+
+
+def test_partial_fourier_in_single_precision_and_through_the_noise(
+    partial: Callable[[tuple[int, ...]], SeparableDegradation],
+) -> None:
+    degradation = partial((1, 4))
+    x = noise(1, 1, 3, 36, dtype=torch.complex128)
+    low = KSpaceCrop((1, 4), mirrored=getattr(degradation, "mirrored", False))(x)
+    matrix = degradation.noise_matrix(1, 9)
+    assert matrix is not None
+    torch.testing.assert_close(degradation(x), low @ matrix.T)
+    single = degradation(x.to(torch.complex64))
+    assert single.dtype == torch.complex64
+    torch.testing.assert_close(single.to(x.dtype), degradation(x), rtol=1e-5, atol=1e-5)
+
+
+def test_partial_fourier_of_a_real_image_is_refused_with_what_to_do() -> None:
+    crop = KSpaceCrop(2, 2, partial_fourier=0.75)
+    for call in (crop, crop.adjoint):
+        with pytest.raises(UsageError, match=r"partial_fourier=0\.75.*takes complex ones only"):
+            call(torch.ones(1, 1, 8, 8))
+    assert crop.upsample(torch.ones(1, 1, 8, 8), "zero_filled").dtype == torch.float32
+    assert not KSpaceCrop(2, 2, partial_fourier=1.0).needs_complex_images
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"window": "hann"},
+        {"window_strength": 2.0},
+        {"zero_filling": 0.5},
+        {"partial_fourier": 0.5},
+        {"partial_fourier": 1.1},
+        {"phase_encoding": "k"},
+    ],
+)
 def test_options_that_make_no_sense_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(UsageError, match=next(iter(options)).split("_")[0]):
         KSpaceCrop(4, 2, **options)  # type: ignore[arg-type]
+
+
+def test_partial_fourier_along_an_axis_that_is_not_degraded_is_refused() -> None:
+    with pytest.raises(UsageError, match="phase_encoding is 'i', an axis of scale 1"):
+        KSpaceCrop((1, 4), partial_fourier=0.75)

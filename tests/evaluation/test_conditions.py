@@ -14,7 +14,10 @@ def measured(condition: Condition, images: torch.Tensor, seed: int = 0) -> torch
     return condition.measure(images)
 
 
-@pytest.mark.parametrize("condition", trial_conditions(BicubicGaussian(4, 2), [0.02]), ids=lambda c: c.name)
+PARTIAL = Condition("partial Fourier", KSpaceCrop(4, 2, window="hamming", partial_fourier=0.75), 0.02, magnitude=True)
+
+
+@pytest.mark.parametrize("condition", [*trial_conditions(BicubicGaussian(4, 2), [0.02]), PARTIAL], ids=lambda c: c.name)
 def test_noise_of_air_is_that_of_a_magnitude_image(condition: Condition) -> None:
     """The magnitude of two Gaussian parts of deviation s has the mean s sqrt(pi / 2), after any filter."""
     air = measured(condition, torch.zeros(8, 1, 256, 256))
