@@ -117,6 +117,7 @@ def test_a_scan_that_does_not_fit_is_the_fault_of_the_input(call: Callable[[], o
         (lambda: crop_centre(PICTURE, [0], [-1]), "at least 1"),
         (lambda: pad_centre(PICTURE, [4], [-1]), "crop_centre makes it shorter"),
         (lambda: Grid.pixel_centre((2, 2)).shape_lr((4, 4, 4)), r"shape \(4, 4, 4\)"),
+        (lambda: AreaMean(2, spatial_dims=2).upsample(PICTURE, "cubic", size=(8, 8)), r"size=\(8, 8\) does not belong"),
         (lambda: Grid.pixel_centre((2, 2)).affine_lr(torch.eye(3).numpy()), r"affine of shape \(3, 3\)"),
     ],
 )

@@ -79,7 +79,8 @@ class Degradation(nn.Module, ABC):
             `(B, C, *size)` of the same type.
 
         Raises:
-            InputError: the number of axes is wrong, or the size does not belong to the image.
+            InputError: the number of axes is wrong.
+            ValueError: the size does not belong to the image.
             TypeError: an integer or boolean tensor.
         """
 
@@ -101,7 +102,8 @@ class Degradation(nn.Module, ABC):
 
         Raises:
             UsageError: an unknown method.
-            InputError: the number of axes is wrong, or the size does not belong to the image.
+            InputError: the number of axes is wrong.
+            ValueError: the size does not belong to the image.
             TypeError: an integer or boolean tensor.
         """
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from custom.arrays.slices import checked_slice_axis
-from custom.errors import InputError, UsageError
+from custom.errors import UsageError
 
 __all__ = ["Grid"]
 
@@ -70,7 +70,7 @@ class Grid:
                 for fewer than `scale` voxels. By default it stands for all: `scale * n` per spatial axis.
 
         Raises:
-            InputError: the shapes do not belong to each other.
+            ValueError: the shapes do not belong to each other.
         """
         shape_lr = self._checked(shape_lr)
         full = tuple(n * s for n, s in zip(shape_lr, self.scale, strict=True))
@@ -79,7 +79,7 @@ class Grid:
         size = tuple(size)
         if len(size) != self.spatial_dims or self.shape_lr(size) != shape_lr:
             possible = ", ".join(f"{n - s + 1} to {n}" for n, s in zip(full, self.scale, strict=True))
-            raise InputError(
+            raise ValueError(
                 f"size={size} does not belong to a low-resolution shape of {shape_lr} at scale_factor={self.scale}; "
                 f"per axis it may be {possible}"
             )

@@ -73,10 +73,10 @@ def write_picture(array: np.ndarray, path: Path, description: str = "") -> None:
     """Write grey values (rows, columns), uint8 or, as PNG only, uint16. PNG takes a description along.
 
     Raises:
-        InputError: for 16 bits in a JPEG file, which holds 8.
+        ValueError: for 16 bits in a JPEG file, which holds 8.
     """
     if path.suffix.lower() != ".png" and array.dtype != np.uint8:
-        raise InputError(f"{path.name}: JPEG holds 8 bits and the picture has {array.dtype.name}; name it .png")
+        raise ValueError(f"{path.name}: JPEG holds 8 bits and the picture has {array.dtype.name}; name it .png")
     words = PngInfo()
     if description:
         words.add_text("Description", description)

@@ -61,11 +61,12 @@ def write_result(
         The path written.
 
     Raises:
-        InputError: for a header without a source, and as `result_path`, `write_scan` and `write_dicom`.
+        InputError: as `result_path`, `write_scan` and `write_dicom`.
+        ValueError: for a header without a source.
     """
     source = header.source
     if source is None:
-        raise InputError("the result does not know the scan that it was made from, so it cannot be named")
+        raise ValueError("the result does not know the scan that it was made from, so it cannot be named")
     path = result_path(source, options)
     if source.format == "dicom" and options.output_format != "nifti":
         return write_dicom(
@@ -111,8 +112,9 @@ def write_scan(
         The path written.
 
     Raises:
-        InputError: for a file that is there already, a name or type that cannot be written, values that are not
-            finite, a folder that cannot be written to, a disk that is full.
+        InputError: for a file that is there already, values that are not finite, a folder that cannot be written to, a
+            disk that is full.
+        ValueError: for a name, type or shape that cannot be written.
     """
     target = Path(path)
     values = _frames_last(array, header, target)
@@ -120,9 +122,9 @@ def write_scan(
     suffix = scan_suffix(target)
     stored_dtype = header.stored_dtype
     if not suffix:
-        raise InputError(f"{target}: not a kind of file that can be written; known are {', '.join(KNOWN_SUFFIXES)}")
+        raise ValueError(f"{target}: not a kind of file that can be written; known are {', '.join(KNOWN_SUFFIXES)}")
     if stored_dtype not in WRITABLE_DTYPES:
-        raise InputError(f"{target}: cannot write voxels as {stored_dtype!r}; known are {', '.join(WRITABLE_DTYPES)}")
+        raise ValueError(f"{target}: cannot write voxels as {stored_dtype!r}; known are {', '.join(WRITABLE_DTYPES)}")
     check_free(target, overwrite)
     with whole_file(target) as temporary:
         if suffix in NIFTI_SUFFIXES:
@@ -134,7 +136,7 @@ def write_scan(
             write_nifti(values, matrix, header, temporary, shown_as=str(target), description=words)
         else:
             if values.ndim != 2:
-                raise InputError(f"{target}: a picture has two axes and this has {values.ndim}; name it .nii.gz")
+                raise ValueError(f"{target}: a picture has two axes and this has {values.ndim}; name it .nii.gz")
             grey = stored_values(values, "uint16" if stored_dtype == "uint16" else "uint8")
             write_picture(grey, temporary, provenance.description if provenance else "")
     return target
@@ -187,7 +189,7 @@ def _frames_last(array: torch.Tensor | np.ndarray, header: ScanHeader, target: P
     # numpy knows neither bfloat16 nor MONAI's metadata
     values = (tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor).numpy()
     if values.ndim < 3 or len(values) != header.frames:
-        raise InputError(
+        raise ValueError(
             f"{target}: a result has the shape (frames, *spatial) with as many frames as its source, here "
             f"{header.frames}; got {tuple(values.shape)}"
         )

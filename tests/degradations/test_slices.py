@@ -124,7 +124,7 @@ def test_wrong_use_is_refused_with_the_value_received() -> None:
         SliceBySlice(AreaMean((2, 2, 2)))
     with pytest.raises(InputError, match="1 spatial axes"):
         degradation(torch.ones(1, 1, 4))
-    with pytest.raises(InputError, match=r"size=\(8, 8, 3\).*7 to 8, 7 to 8, 2 to 2"):
+    with pytest.raises(ValueError, match=r"size=\(8, 8, 3\).*7 to 8, 7 to 8, 2 to 2"):
         degradation.adjoint(torch.ones(1, 1, 4, 4, 2), size=(8, 8, 3))
     with pytest.raises(UsageError, match="lanczos"):
         degradation.upsample(torch.ones(1, 1, 4, 4, 2), "lanczos")

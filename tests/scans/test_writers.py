@@ -116,14 +116,18 @@ def test_failure_keeps_what_was_there(tmp_path: Path) -> None:
     assert nib.load(tmp_path / "a.nii").shape == (6, 7, 8)
 
 
+#: File name, what is given, and words of the error.
 REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "a file as folder": ("file/a.nii", {}, "cannot be written"),
     "no such place": ("/proc/none/a.nii", {}, "cannot be written"),
+    "singular affine": ("a.nii", {"affine": np.diag([1.0, 0.0, 1.0, 1.0])}, "singular"),
+    "long axis": ("a.nii", {"array": torch.zeros(1, 2**15, 1, 1)}, r"a\.nii: a result of 32768 x 1 x 1 voxels"),
+}
+#: The same of what no input and no command can bring about.
+FAULTS_OF_THE_CODE: dict[str, tuple[str, dict[str, Any], str]] = {
     "unknown ending": ("a.dcm", {}, "not a kind of file that can be written"),
     "unknown type": ("a.nii", {"header": ScanHeader(stored_dtype="complex64")}, "cannot write voxels as 'complex64'"),
-    "singular affine": ("a.nii", {"affine": np.diag([1.0, 0.0, 1.0, 1.0])}, "singular"),
     "volume as picture": ("a.png", {}, "a picture has two axes and this has 3"),
-    "long axis": ("a.nii", {"array": torch.zeros(1, 2**15, 1, 1)}, r"a\.nii: a result of 32768 x 1 x 1 voxels"),
     "no axis of frames": ("a.nii", {"array": ramp(3, 4, 5)[0]}, r"as many frames as its source, here 1; got \(3"),
     "frames without values": ("a.nii", {"array": torch.rand(2, 3, 4, 5)}, r"here 1; got \(2"),
     "frames of a picture": (
@@ -135,13 +139,14 @@ REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("case", REFUSED | FAULTS_OF_THE_CODE)
 def test_what_cannot_be_written_is_refused(tmp_path: Path, case: str) -> None:
-    name, changes, words = REFUSED[case]
+    name, changes, words = (REFUSED | FAULTS_OF_THE_CODE)[case]
     (tmp_path / "file").write_text("x")
     given = {"array": ramp(3, 4, 5), "affine": AFFINE, "header": ScanHeader(), "path": tmp_path / name}
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(ValueError, match=words) as caught:
         write_scan(**{**given, **changes})
+    assert isinstance(caught.value, InputError) == (case in REFUSED)
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
@@ -197,7 +202,7 @@ def test_pictures_keep_their_bits(tmp_path: Path, dtype: type) -> None:
 
 
 def test_a_result_of_an_unknown_scan_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="the result does not know the scan that it was made from"):
+    with pytest.raises(ValueError, match="the result does not know the scan that it was made from"):
         write_result(torch.rand(1, 4, 5, 6), AFFINE, ScanHeader(), ResultOptions(tmp_path))
 
 
@@ -227,7 +232,7 @@ def test_dicom_with_frames_as_nifti(tmp_path: Path) -> None:
 @pytest.mark.parametrize("output_format", [None, "nifti"])
 def test_frames_that_are_missing_are_refused(tmp_path: Path, output_format: str | None) -> None:
     scan = read_scan(write_enhanced(tmp_path / "whole.dcm", Layout(frames=2)))
-    with pytest.raises(InputError, match=r"as many frames as its source, here 2; got \(1,"):
+    with pytest.raises(ValueError, match=r"as many frames as its source, here 2; got \(1,"):
         _written(scan[:1], tmp_path / "out", output_format=output_format)
     assert not (tmp_path / "out").exists()
 

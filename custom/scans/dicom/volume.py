@@ -64,13 +64,14 @@ def derived_volume(array: np.ndarray, affine: np.ndarray, source: DicomStack, ta
         target: where it goes, for messages.
 
     Raises:
-        InputError: for values, sizes or an affine that DICOM cannot hold, or that do not fit the source.
+        InputError: for values, sizes or an affine that DICOM cannot hold.
+        ValueError: for axes or frames that the source does not have.
     """
     values = array.reshape((*array.shape, *(1,) * (4 - array.ndim))) if 2 <= array.ndim <= 4 else array
     if values.ndim != 4 or values.size == 0:
-        raise InputError(f"{target}: the result has the size {array.shape}; two to four axes with voxels are needed")
+        raise ValueError(f"{target}: the result has the size {array.shape}; two to four axes with voxels are needed")
     if values.shape[3] != len(source.frames[0]):
-        raise InputError(
+        raise ValueError(
             f"{target}: the result has {values.shape[3]} frames and its source {len(source.frames[0])}; "
             "each frame needs one that it derives from"
         )

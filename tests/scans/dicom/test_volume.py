@@ -49,7 +49,7 @@ def test_what_dicom_cannot_hold_is_refused(tmp_path: Path) -> None:
         write_dicom(array, sheared, source, target)
     with pytest.raises(InputError, match="NaN"):
         write_dicom(np.full_like(array, np.nan), source.affine, source, target)
-    with pytest.raises(InputError, match="2 frames and its source 1"):
+    with pytest.raises(ValueError, match="2 frames and its source 1"):
         write_dicom(np.stack([array, array], -1), source.affine, source, target)
     with pytest.raises(InputError, match="65536 columns"):
         write_dicom(np.zeros((65536, 1, 1)), source.affine, source, target)
