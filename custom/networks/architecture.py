@@ -14,12 +14,20 @@ _NAME = "architecture"
 _LONGEST = 10_000
 
 
-def store_architecture(network: nn.Module, text: str) -> None:
+def store_architecture(network: nn.Module, text: str, *, equivariant: bool = False, gated: bool = False) -> None:
     """Store a description of a network as a buffer of bytes, so that it is saved and loaded with the weights.
 
     Activations and skips have no parameters, so weights of another form can have the same names and shapes. Reading
     weights compares the descriptions.
+
+    Args:
+        network: gets the buffer.
+        text: the description.
+        equivariant: whether the network is so, which is added to the text, as is the next.
+        gated: whether it has `ImageGates`.
     """
+    added = {"equivariant": equivariant, "gated": gated}
+    text = ", ".join([text, *(name for name, is_so in added.items() if is_so)])
     network.register_buffer(_NAME, torch.tensor(list(text.encode()), dtype=torch.uint8))
 
 

@@ -94,9 +94,9 @@ class EDSR(nn.Module):
             self,
             f"EDSR {spatial_dims}D x{scale}, unshuffle {coarser}, {in_channels} to {out_channels} channels, "
             f"{blocks} blocks times {float(residual_scaling)}, {'long skip' if long_skip else 'no long skip'}, "
-            f"{'residual of a skip' if skip is not None else 'no skip'}"
-            + (", equivariant" if equivariant else "")
-            + (", gated" if gated else ""),
+            f"{'residual of a skip' if skip is not None else 'no skip'}",
+            equivariant=equivariant,
+            gated=gated,
         )
         conv = nn.Conv2d if spatial_dims == 2 else nn.Conv3d
         bias = not equivariant

@@ -72,9 +72,9 @@ class ESPCN(nn.Module):
         store_architecture(
             self,
             f"ESPCN x{scale_factor}, {in_channels} input channels, {activation}, {last_activation or 'linear'} end, "
-            f"{'residual of a skip' if skip else 'no skip'}"
-            + (", equivariant" if equivariant else "")
-            + (", gated" if gated else ""),
+            f"{'residual of a skip' if skip else 'no skip'}",
+            equivariant=equivariant,
+            gated=gated,
         )
         bias = not equivariant
         last = nn.Conv2d(32, scale_factor**2, 3, padding=1, bias=bias)

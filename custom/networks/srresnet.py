@@ -122,9 +122,9 @@ class SRResNet(nn.Module):
             self,
             f"SRResNet {spatial_dims}D x{scale_factor}, {in_channels} to {out_channels} channels, "
             f"{upsampling} {order}, {'batch norm' if batch_norm else 'no norm'}, global skip before_activation, "
-            f"residuals times {float(residual_scaling)}, {'residual of a skip' if skip is not None else 'no skip'}"
-            + (", equivariant" if equivariant else "")
-            + (", gated" if gated else ""),
+            f"residuals times {float(residual_scaling)}, {'residual of a skip' if skip is not None else 'no skip'}",
+            equivariant=equivariant,
+            gated=gated,
         )
 
         if equivariant:
