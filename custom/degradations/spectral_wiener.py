@@ -52,9 +52,9 @@ class SpectralWiener(nn.Module):
     """Undo a blur by the linear filter with the smallest mean squared error for images of a known power spectrum.
 
     With H the factor by which the blur weakens a spatial frequency, S the power of sharp images there, and v the
-    variance of white noise, the filter is `H S / (H^2 S + v)`. The image is mirrored at its borders, as the blurs of this
-    package do it, for which the cosine transform is then exact. Of an unknown image the filter needs nothing but the
-    noise; of the blur it knows everything, which one seldom does of a scan.
+    variance of white noise, the filter is `H S / (H^2 S + v)`. The image is mirrored at its borders, as the blurs of
+    this package do it, for which the cosine transform is then exact. Of an unknown image the filter needs nothing but
+    the noise; of the blur it knows everything, which one seldom does of a scan.
 
     `(B, C, *spatial)` to the same shape, float32, on any device (computed on the CPU in float64); nothing is trained.
 
