@@ -13,7 +13,7 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
-__all__ = ["keep_freed_memory", "memory_at_hand"]
+__all__ = ["keep_freed_memory", "memory_at_hand", "memory_in_use", "memory_left"]
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +63,26 @@ def memory_at_hand() -> int:
     it is the largest number of Python.
     """
     return max(min(_free_of_system(), _free_of_container(), _free_of_process()), 0)
+
+
+def memory_in_use() -> int:
+    """Return how many bytes of memory this process takes; the most that it ever took where only that is known (macOS).
+
+    Where the system says nothing (Windows), it is 0.
+    """
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0 if resource is None else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def memory_left(limit: float | None = None) -> int:
+    """Return how many more bytes this process may take.
+
+    Args:
+        limit: MB (10^6 bytes) that it may take in all; None for what is at hand.
+    """
+    return memory_at_hand() if limit is None else max(int(limit * 1e6) - memory_in_use(), 0)
 
 
 def _free_of_system() -> int:

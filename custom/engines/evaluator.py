@@ -43,6 +43,8 @@ class ScanEvaluator(SupervisedEvaluator):
         super().__init__(decollate=False, **kwargs)
         self.failures: list[str] = []
         self.skip_failures = skip_failures
+        # While the next scan is read, treated and written, the memory of the last one is free.
+        self.add_event_handler(Events.GET_BATCH_STARTED, self._forget)
         if skip_failures:
             self.add_event_handler(Events.COMPLETED, self._report)
 
@@ -73,7 +75,7 @@ class ScanEvaluator(SupervisedEvaluator):
         if prediction.is_cuda:
             torch.cuda.synchronize(prediction.device)
         engine.state.seconds = perf_counter() - start
-        output = {"image": inputs[0], "pred": prediction[0]}
+        output = {"image": inputs[0].to(prediction.device), "pred": prediction[0]}
         if targets is not None:
             window = (..., *(slice(n) for n in targets.shape[2:]))
             output |= {"label": targets[0], "pred": prediction[window][0]}
@@ -81,6 +83,9 @@ class ScanEvaluator(SupervisedEvaluator):
         engine.fire_event(IterationEvents.FORWARD_COMPLETED)
         engine.fire_event(IterationEvents.MODEL_COMPLETED)
         return engine.state.output
+
+    def _forget(self, engine: Any) -> None:
+        engine.state.output = engine.state.batch = None
 
     def _report(self, engine: Any) -> None:
         if self.failures:

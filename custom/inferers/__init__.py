@@ -7,6 +7,7 @@ from custom.inferers.bounds import Bounds
 from custom.inferers.consistency import DataConsistency
 from custom.inferers.flips import FlipEnsemble
 from custom.inferers.frames import Frames
+from custom.inferers.memory import MemoryLimit
 from custom.inferers.precision import Autocast, Precision
 from custom.inferers.receptive_radius import receptive_radius
 from custom.inferers.slices import VolumeSlices
@@ -18,6 +19,7 @@ __all__ = [
     "DataConsistency",
     "FlipEnsemble",
     "Frames",
+    "MemoryLimit",
     "Precision",
     "Tiles",
     "VolumeSlices",

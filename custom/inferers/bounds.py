@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from monai.inferers import Inferer, SimpleInferer
 from torch import Tensor
 
+from custom.arrays.mapped import windows
 from custom.errors import UsageError
 
 __all__ = ["Bounds"]
@@ -55,9 +56,11 @@ class Bounds(Inferer):
         if result.requires_grad:
             result = result.clone()
         lowest, highest = float(inputs.min()), float(inputs.max())
-        result.clamp_(min=lowest - self.floor * (highest - lowest))
+        values = result.as_subclass(Tensor)
+        for window in windows(values):
+            values[window].clamp_(min=lowest - self.floor * (highest - lowest))
         if self.overshoot is not None:
-            self._bound_overshoot(result, inputs.as_subclass(Tensor), self.overshoot * (highest - lowest))
+            self._bound_overshoot(values, inputs.as_subclass(Tensor), self.overshoot * (highest - lowest))
         return result
 
     def _bound_overshoot(self, result: Tensor, inputs: Tensor, margin: float) -> None:
@@ -71,6 +74,9 @@ class Bounds(Inferer):
         # Each voxel of the input beside the block of voxels that it became: (B, frames, n, s, n, s, ...).
         blocks = [part for n, s in zip(inputs.shape[2:], scale, strict=True) for part in (n, s)]
         beside = [part for n in inputs.shape[2:] for part in (n, 1)]
-        result.view(*result.shape[:2], *blocks).clamp_(
-            below.reshape(*result.shape[:2], *beside), above.reshape(*result.shape[:2], *beside)
+        values = result.view(*result.shape[:2], *blocks)
+        low, high = (
+            bound.reshape(*result.shape[:2], *beside).to(values.device).expand(values.shape) for bound in (below, above)
         )
+        for window in windows(values):
+            values[window].clamp_(low[window], high[window])

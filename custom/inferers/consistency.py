@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from monai.inferers import Inferer, SimpleInferer
 from torch import Tensor
 
+from custom.arrays.mapped import release
 from custom.arrays.noise import noise_level
 from custom.degradations import Degradation, Grid, PseudoInverse
 from custom.errors import InputError, UsageError
@@ -90,7 +91,7 @@ class DataConsistency(Inferer):
             return result
         if result.shape == inputs.shape:  # a network that changes nothing may return its input itself
             result = result.clone()
-        lr = inputs.as_subclass(Tensor)
+        lr = inputs.as_subclass(Tensor).to(result.device)
         for item in range(len(lr)):
             for frame in range(lr.shape[1]):
                 one = (slice(item, item + 1), slice(frame, frame + 1))
@@ -112,6 +113,7 @@ class DataConsistency(Inferer):
             if float(missing.abs().max()) > self.limit * max(1.0, float(low.abs().max())):
                 continue
             high += self._inverse(tuple(high.shape[1:]))(missing, weight)[0]
+            release(high)
 
     def _inverse(self, size: tuple[int, ...]) -> PseudoInverse:
         if size not in self._inverses:

@@ -9,6 +9,9 @@ from monai.inferers import Inferer, SimpleInferer
 from torch import Tensor
 from tqdm import tqdm
 
+from custom.arrays.mapped import release
+from custom.inferers.memory import MemoryLimit
+
 __all__ = ["Frames"]
 
 
@@ -20,11 +23,15 @@ class Frames(Inferer):
 
     Args:
         progress: show a bar over the frames of each scan.
+        memory: where the result is kept; by default in the memory that is free, else in a file.
         inferer: how one frame is treated; the bare network by default.
     """
 
-    def __init__(self, progress: bool = False, inferer: Inferer | None = None) -> None:
+    def __init__(
+        self, progress: bool = False, memory: MemoryLimit | None = None, inferer: Inferer | None = None
+    ) -> None:
         self.progress = progress
+        self.memory = memory or MemoryLimit()
         self.inferer = inferer or SimpleInferer()
 
     def __call__(self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
@@ -36,7 +43,9 @@ class Frames(Inferer):
         for number in tqdm(numbers, desc="frames", leave=False, disable=None if self.progress else True):
             enlarged = self.inferer(inputs[:, number : number + 1], network, *args, **kwargs)
             if result is None:
-                result = enlarged.new_empty((len(enlarged), len(numbers), *enlarged.shape[2:]))
+                result = self.memory.empty((len(enlarged), len(numbers), *enlarged.shape[2:]), enlarged)
             result[:, number : number + 1] = enlarged
+            del enlarged  # before the next frame is made
+            release(result)
         assert result is not None
         return result

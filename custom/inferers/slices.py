@@ -10,6 +10,7 @@ from monai.inferers import Inferer, SimpleInferer
 from torch import Tensor
 from tqdm import tqdm
 
+from custom.arrays.mapped import release
 from custom.arrays.slices import (
     checked_context_slices,
     checked_slice_axis,
@@ -17,6 +18,7 @@ from custom.arrays.slices import (
     slices_to_volume,
     volume_to_slices,
 )
+from custom.inferers.memory import MemoryLimit
 
 __all__ = ["VolumeSlices"]
 
@@ -33,6 +35,7 @@ class VolumeSlices(Inferer):
             the ends of the volume the last slice is repeated.
         pixels: about how many pixels one batch holds; small batches stay in the processor's cache.
         progress: show a bar over the slices of each volume.
+        memory: where the result is kept; by default in the memory that is free, else in a file.
         inferer: how one batch of slices is treated; the bare network by default.
 
     Raises:
@@ -45,12 +48,14 @@ class VolumeSlices(Inferer):
         context_slices: int = 1,
         pixels: int = 2**16,
         progress: bool = False,
+        memory: MemoryLimit | None = None,
         inferer: Inferer | None = None,
     ) -> None:
         self.slice_axis = checked_slice_axis(slice_axis)
         self.context_slices = checked_context_slices(context_slices)
         self.pixels = pixels
         self.progress = progress
+        self.memory = memory or MemoryLimit()
         self.inferer = inferer or SimpleInferer()
 
     def __call__(self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
@@ -77,7 +82,8 @@ class VolumeSlices(Inferer):
             )
             enlarged = self.inferer(channels, network, *args, **kwargs)
             if result is None:
-                result = enlarged.new_empty((count, *enlarged.shape[1:]))
+                result = self.memory.empty((count, *enlarged.shape[1:]), enlarged)
             result[start:stop] = enlarged
+            release(result)
         assert result is not None
         return slices_to_volume(result, self.slice_axis) if is_volume else result

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +15,17 @@ from monai.utils import ensure_tuple
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from custom.arrays.mapped import release
 from custom.errors import UsageError
+from custom.inferers.memory import MemoryLimit, tensor_memory
 from custom.inferers.receptive_radius import receptive_radius
 
 __all__ = ["Tiles"]
+
+logger = logging.getLogger(__name__)
+
+# Edges of the piece of an image, by its number of axes, for which the memory of a network is measured.
+_PROBE = {1: 1024, 2: 32, 3: 12}
 
 
 class Tiles(Inferer):
@@ -30,7 +39,7 @@ class Tiles(Inferer):
 
     Args:
         tile_size: the edge of a tile in input voxels without its halo, one number or one for each axis; None for one
-            piece, the whole image.
+            piece, the whole image, unless that does not fit into `memory`.
         halo: how many input voxels beyond the tile the network sees, one number or one for each axis; None for the
             receptive radius, which is found from the network (`receptive_radius`).
         scale_factor: how many times larger the network makes each axis, one number or one for each axis.
@@ -38,6 +47,8 @@ class Tiles(Inferer):
         sw_device: where the network is and the tiles are computed; that of the image by default.
         device: where the result is put together; by default that of the tiles. Both as in MONAI's
             `SlidingWindowInferer`.
+        memory: where the result is kept. If it is given and `tile_size` is None, an image for which the network would
+            take more than this allows is cut into the largest tiles that fit, which is logged.
         progress: show a bar over the tiles of each image.
         inferer: how one tile is treated; the bare network by default.
 
@@ -53,6 +64,7 @@ class Tiles(Inferer):
         tile_batch: int = 1,
         sw_device: torch.device | str | None = None,
         device: torch.device | str | None = None,
+        memory: MemoryLimit | None = None,
         progress: bool = False,
         inferer: Inferer | None = None,
     ) -> None:
@@ -70,18 +82,25 @@ class Tiles(Inferer):
         self.tile_batch = tile_batch
         self.sw_device = sw_device
         self.device = device
+        self.chooses = memory is not None
+        self.memory = memory or MemoryLimit()
         self.progress = progress
         self.inferer = inferer or SimpleInferer()
+        self._chosen: dict[tuple[int, ...], tuple[int, ...] | None] = {}
 
     def __call__(self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any) -> Tensor:
-        """Apply the network to `(B, C, *spatial)`; returns `(B, C', *(s * spatial))`."""
+        """Apply the network to `(B, C, *spatial)`; returns `(B, C', *(s * spatial))`.
+
+        Raises:
+            UsageError: where no tile that makes sense fits into the memory; for a halo that cannot be found.
+        """
         sw_device = torch.device(self.sw_device or inputs.device)
-        if self.tile_size is None:
+        edges = self._edges(inputs, sw_device, network, *args, **kwargs)
+        if edges is None:
             result: Tensor = self.inferer(inputs.to(sw_device), network, *args, **kwargs)
             return result.to(self.device or sw_device)
         inputs = inputs.as_subclass(Tensor)  # to cut metadata out with each tile takes time
         shape = inputs.shape[2:]
-        edges = _per_axis("tile_size", self.tile_size, len(shape))
         scale = _per_axis("scale_factor", self.scale_factor, len(shape))
         batches = _batches(
             _tiles(shape, edges, self._halo(network, inputs), _alignment(network, len(shape))), self.tile_batch
@@ -97,12 +116,56 @@ class Tiles(Inferer):
             pieces: Tensor = self.inferer(images, network, *args, **kwargs)
             if whole is None:
                 size = (len(inputs), pieces.shape[1], *_times(shape, scale))
-                whole = pieces.new_empty(size, device=self.device or sw_device)
+                whole = self.memory.empty(size, pieces, self.device or sw_device)
             for tile, piece in zip(batch, pieces.split(len(inputs)), strict=True):
                 inside = [_times(_minus(corner, tile.low), scale) for corner in (tile.start, tile.stop)]
                 whole[_window(_times(tile.start, scale), _times(tile.stop, scale))] = piece[_window(*inside)]
+            release(whole)
         assert whole is not None
         return whole
+
+    def _edges(
+        self, inputs: Tensor, device: torch.device, network: Callable[..., Tensor], *args: Any, **kwargs: Any
+    ) -> tuple[int, ...] | None:
+        """Return the edges of a tile along each axis, or None for the whole image."""
+        shape = inputs.shape[2:]
+        if self.tile_size is not None:
+            return _per_axis("tile_size", self.tile_size, len(shape))
+        if not self.chooses:
+            return None
+        if shape not in self._chosen:
+            edge = _PROBE[len(shape)]
+            part = inputs.as_subclass(Tensor)[:1][_window([0] * len(shape), [edge] * len(shape))].to(device)
+            taken = tensor_memory(lambda: self.inferer(part, network, *args, **kwargs))
+            needed = len(inputs) * taken / math.prod(part.shape[2:])  # for each voxel
+            self._chosen[shape] = self._fitting(shape, needed, self.memory.for_network(device), network, inputs)
+        return self._chosen[shape]
+
+    def _fitting(
+        self, shape: tuple[int, ...], needed: float, allowed: int, network: Callable[..., Tensor], inputs: Tensor
+    ) -> tuple[int, ...] | None:
+        """Return the edges of the largest tile for which the network takes no more memory than is allowed."""
+        if needed * math.prod(shape) <= allowed:
+            return None
+        halo = self._halo(network, inputs)
+        smallest = min(max(shape), max(1, max(halo) // 2))
+        for edge in range(max(shape), smallest - 1, -1):
+            edges = tuple(-(-n // -(-n // edge)) for n in shape)  # of as many tiles, but all alike
+            seen = [min(e + 2 * h, n) for e, h, n in zip(edges, halo, shape, strict=True)]
+            taken = needed * self.tile_batch * math.prod(seen)
+            if taken <= allowed:
+                logger.info(
+                    "for an image of %s voxels the network would take %.0f MB, and %.0f MB of memory are left for it; "
+                    "it sees tiles of %s voxels, with %d voxels around them",
+                    *(" x ".join(map(str, shape)), needed * math.prod(shape) / 1e6, allowed / 1e6),
+                    *(" x ".join(map(str, edges)), max(halo)),
+                )
+                return edges
+        raise UsageError(
+            f"{allowed / 1e6:.0f} MB of memory are left for the network, and for the smallest tile that makes sense "
+            f"({' x '.join(map(str, edges))} voxels and {max(halo)} around them) it takes {taken / 1e6:.0f} MB; give "
+            f"{2 * (taken - allowed) / 1e6:.0f} MB more with --memory_limit, or take a machine with more memory"
+        )
 
     def _halo(self, network: Callable[..., Tensor], inputs: Tensor) -> tuple[int, ...]:
         axes = inputs.ndim - 2

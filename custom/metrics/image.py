@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from custom.arrays.mapped import release
 from custom.degradations import Degradation
 from custom.errors import InputError, UsageError
 from custom.metrics.filters import (
@@ -132,6 +133,7 @@ def largest_inconsistency(sr: Tensor, lr: Tensor, degradation: Degradation) -> f
             if again.shape != low.shape:
                 raise ValueError(f"the result has shape {tuple(sr.shape)}, which does not fit lr {tuple(lr.shape)}")
             largest = torch.maximum(largest, (again - low).abs().max() / low.abs().max().clamp(min=1))
+            release(high)
     return float(largest)
 
 

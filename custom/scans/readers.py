@@ -52,7 +52,7 @@ def read_scan(
     Args:
         scan: as `list_scans` gives it, or a path as `find_scan` takes it.
         allow_constant: take an image of one value, as a mask may be.
-        memory_limit: GB that reading may take, by what the header says; None for the memory that is free.
+        memory_limit: MB that this process may take, by what the header says; None for the memory that is free.
 
     Returns:
         Float32 (frames, *spatial), contiguous, two or three spatial axes, in the source's units; an ordinary scan has

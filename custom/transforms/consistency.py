@@ -59,7 +59,8 @@ class CheckConsistencyd(MapTransform):
         result = dict(data)
         source: torch.Tensor = result[self.source]
         for key in self.key_iterator(result):
-            sr, lr = (without_meta(image)[None] for image in (result[key], source))
+            sr = without_meta(result[key])[None]
+            lr = without_meta(source)[None].to(sr.device)
             found = largest_inconsistency(sr, lr, self.degradation)
             if not found <= self.limit:
                 raise InputError(

@@ -10,10 +10,11 @@ from monai.config import KeysCollection
 from monai.transforms import MapTransform
 
 from custom.arrays.intensity import intensity_scale
+from custom.arrays.mapped import windows
 from custom.arrays.negative_values import why_signed
 from custom.errors import InputError, UsageError
 from custom.scans.dicom.kinds import why_not_magnitude
-from custom.transforms.meta import header_of, name_of
+from custom.transforms.meta import header_of, name_of, without_meta
 
 __all__ = ["EnsureMagnituded", "NegativeValues", "RestoreIntensityd", "ScaleIntensityByPercentiled"]
 
@@ -126,7 +127,9 @@ class RestoreIntensityd(MapTransform):
             if shared or image.requires_grad or not image.is_floating_point():
                 image = image * scale
             else:
-                image *= scale
+                values = without_meta(image)
+                for window in windows(values):
+                    values[window] *= scale
             result[key] = image
         return result
 

@@ -31,7 +31,7 @@ class LoadScand(MapTransform):
     Args:
         keys: keys of the scans. The one under "mask" may hold one value only, and has to lie on the grid of the first
             key, with one frame or as many as that.
-        memory_limit: GB that reading one scan may take; None for the memory that is free.
+        memory_limit: MB that this process may take when it reads; None for the memory that is free.
         allow_missing_keys: pass over keys that an item lacks.
 
     Raises:

@@ -14,8 +14,9 @@ from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.uid import RLELossless
 
+from custom import memory
 from custom.errors import InputError, UsageError
-from custom.scans import read_scan, sizes
+from custom.scans import read_scan
 from custom.transforms import LoadScand
 
 _SHAPE = (40, 50, 10)
@@ -34,18 +35,19 @@ def _picture(folder: Path) -> Path:
 @pytest.mark.parametrize("kind", ["a.nii", "a.nii.gz", "a.png", "classic", "enhanced"])
 def test_scans_larger_than_the_memory_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """20,000 voxels of float32 alone are 80,000 bytes, and the limit raises what is free."""
-    monkeypatch.setattr(sizes, "memory_at_hand", lambda: 70_000)
+    monkeypatch.setattr(memory, "memory_at_hand", lambda: 70_000)
+    monkeypatch.setattr(memory, "memory_in_use", lambda: 1_000_000)
     layout = Layout(shape=_SHAPE)
     path = {
         "a.png": _picture,
         "classic": lambda folder: write_classic(folder, layout)[0].parent,
         "enhanced": lambda folder: write_enhanced(folder / "a.dcm", layout),
     }.get(kind, lambda folder: _nifti(folder, kind))(tmp_path)
-    with pytest.raises(InputError, match=r"the header promises .* GB of memory to read, and 7e-05 GB are free"):
+    with pytest.raises(InputError, match=r"the header promises .* MB of memory to read, and 0\.07 MB are free"):
         read_scan(path)
-    with pytest.raises(InputError, match="6e-05 GB are allowed by memory_limit"):
-        read_scan(path, memory_limit=6e-5)
-    assert LoadScand("image", memory_limit="0.01")({"image": path})["image"].numel() == 20_000
+    with pytest.raises(InputError, match=r"0\.06 MB are left of the memory_limit of 1\.06 MB"):
+        read_scan(path, memory_limit=1.06)
+    assert LoadScand("image", memory_limit="11")({"image": path})["image"].numel() == 20_000
 
 
 def test_sizes_are_compared_before_anything_is_read(tmp_path: Path) -> None:
@@ -57,9 +59,9 @@ def test_sizes_are_compared_before_anything_is_read(tmp_path: Path) -> None:
         stream.write(bytes(header.binaryblock) + bytes(4))
         stream.truncate(352 + 4 * 3000**3)
     with pytest.raises(
-        InputError, match=r"holes\.nii: the header promises 3000 x 3000 x 3000 values, which take 216 GB"
+        InputError, match=r"holes\.nii: the header promises 3000 x 3000 x 3000 values, which take 216,000 MB"
     ):
-        read_scan(tmp_path / "holes.nii", memory_limit=200)
+        read_scan(tmp_path / "holes.nii", memory_limit=200_000)
     file = write_classic(tmp_path / "rle", Layout(shape=(6, 5, 1)))[0]
     data = pydicom.dcmread(file)
     data.file_meta.TransferSyntaxUID = RLELossless
@@ -67,8 +69,8 @@ def test_sizes_are_compared_before_anything_is_read(tmp_path: Path) -> None:
     data.PixelData = encapsulate([bytes(2**22)])
     data["PixelData"].is_undefined_length = True
     save(data, file)
-    with pytest.raises(InputError, match=r"promises 8192 x 8192 x 1 x 1 values, which take 0\.268 GB"):
-        read_scan(file, memory_limit=0.2)
+    with pytest.raises(InputError, match=r"promises 8192 x 8192 x 1 x 1 values, which take 268 MB"):
+        read_scan(file, memory_limit=200)
 
 
 def test_data_behind_the_voxels_are_not_unpacked(tmp_path: Path) -> None:
@@ -79,6 +81,6 @@ def test_data_behind_the_voxels_are_not_unpacked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("limit", [0, -1, "much", "nan", True])
-def test_a_limit_is_a_number_of_gb(limit: float) -> None:
-    with pytest.raises(UsageError, match=r"memory_limit .* is not a number of GB above 0"):
+def test_a_limit_is_a_number_of_mb(limit: float) -> None:
+    with pytest.raises(UsageError, match=r"memory_limit .* is not a number of MB above 0"):
         LoadScand("image", memory_limit=limit)
