@@ -213,8 +213,9 @@ class TrainingCheckpoint:
                 load_weights(copy.deepcopy(self.networks[self.evaluated]), self.best)
             except InputError as error:
                 raise InputError(
-                    f"{error}. It had the weights of epoch {best_epoch}, the best, which {self.last} of epoch {epoch} "
-                    f"does not have: put a copy back, or train on in another --output_dir with --checkpoint {self.last}"
+                    f"{self.best}: missing, damaged, or of another network. It had the weights of epoch {best_epoch}, "
+                    f"the best, which {self.last} of epoch {epoch} does not have: put a copy back, or train on in "
+                    f"another --output_dir with --checkpoint {self.last}"
                 ) from error
 
     def _save_best(self) -> None:

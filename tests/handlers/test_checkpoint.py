@@ -155,7 +155,9 @@ def test_a_resumed_training_ends_with_whole_best_weights_or_is_refused(tmp_path:
     damage_and_resume(3)
     assert plain(read_checkpoint(tmp_path / "model.pt")) == best
     for max_epochs in (3, 4):  # last.pt has the weights of the third epoch
-        with pytest.raises(InputError, match=r"model\.pt: .* epoch 2, the best, which .*last\.pt of epoch 3 does not"):
+        with pytest.raises(
+            InputError, match=r"model\.pt: missing, damaged, .* epoch 2, the best, which .*last\.pt of epoch 3 does not"
+        ):
             damage_and_resume(max_epochs)
 
 
