@@ -19,6 +19,7 @@ from custom.degradations import (
     GaussianProfile,
     Grid,
     KSpaceCrop,
+    KSpaceTruncation,
     Sharpened,
 )
 from custom.kspace import fft_centred, ifft_centred
@@ -36,6 +37,7 @@ DEGRADATIONS: dict[str, Callable[[tuple[int, ...]], Degradation]] = {
     "gaussian_blur": lambda scale: GaussianBlur([0.5 * n for n in scale]),
     "kspace_crop": KSpaceCrop,
     "kspace_crop_windowed": lambda scale: KSpaceCrop(scale, window="tukey", zero_filling=1.5, mirrored=True),
+    "kspace_truncation": lambda scale: KSpaceTruncation([1 / (1 + 0.2 * (n - 1)) for n in scale]),
     "box_profile": lambda scale: GaussianProfile(scale, sigma=0.2, box=1.0),
     "sharpened": lambda scale: Sharpened(AreaMean(scale), amount=0.7),
     "kspace_crop_plain": lambda scale: KSpaceCrop(scale, pixel_centre_grid=False),

@@ -16,6 +16,7 @@ from custom.degradations.image_domain import (
     GaussianProfile,
 )
 from custom.degradations.kspace_crop import KSpaceCrop
+from custom.degradations.kspace_truncation import KSpaceTruncation
 from custom.degradations.pseudo_inverse import PseudoInverse
 from custom.degradations.separable import SeparableDegradation
 from custom.degradations.sharpened import Sharpened
@@ -39,6 +40,7 @@ __all__ = [
     "GaussianProfile",
     "Grid",
     "KSpaceCrop",
+    "KSpaceTruncation",
     "Member",
     "PolyphaseUpsampler",
     "PseudoInverse",

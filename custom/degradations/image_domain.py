@@ -65,22 +65,33 @@ class GaussianBlur(StencilDegradation):
     Cut at 4 sigma; symmetric borders (scipy's "reflect").
 
     Args:
-        sigma: standard deviation in voxels (not mm), one number or one for each axis; 0 leaves an axis untouched.
+        sigma: standard deviation, one number or one for each axis; 0 leaves an axis untouched. In voxels, or in mm
+            where there is a spacing.
         spatial_dims: 2 or 3; needed with one number.
+        spacing: of the voxels in mm, one for each axis; without it sigma is in voxels.
 
     Raises:
-        UsageError: sigma is negative, not finite, or not for 2 or 3 axes.
+        UsageError: sigma is negative, not finite, or not for 2 or 3 axes; a spacing that is not above 0 along each.
     """
 
-    def __init__(self, sigma: float | Sequence[float], spatial_dims: int | None = None) -> None:
+    def __init__(
+        self,
+        sigma: float | Sequence[float],
+        spatial_dims: int | None = None,
+        spacing: Sequence[float] | None = None,
+    ) -> None:
         ones = (1,) * len(sigma) if isinstance(sigma, Sequence) else 1
         scale = checked_scale_factor(ones, spatial_dims)
         sigmas = checked_sigma(sigma, len(scale))
+        if spacing is not None:
+            if len(spacing) != len(scale) or not all(0 < s < np.inf for s in spacing):
+                raise UsageError(f"spacing={spacing!r}: give the size of the voxels in mm along {len(scale)} axes")
+            sigmas = tuple(sigma / mm for sigma, mm in zip(sigmas, spacing, strict=True))
         super().__init__(Grid.pixel_centre(scale), tuple(_centred(gaussian_weights(s)) for s in sigmas))
         self.sigma = sigmas
 
     def extra_repr(self) -> str:
-        """Show sigma beside the grid."""
+        """Show sigma, in voxels, beside the grid."""
         return f"sigma={self.sigma}, {super().extra_repr()}"
 
 

@@ -11,8 +11,10 @@ from torch import Tensor
 from custom.degradations import (
     AreaMean,
     BicubicGaussian,
+    GaussianBlur,
     GaussianProfile,
     KSpaceCrop,
+    KSpaceTruncation,
     SeparableDegradation,
     Sharpened,
 )
@@ -23,6 +25,8 @@ __all__ = ["Condition", "trial_conditions"]
 
 # Radians from the middle of the image to its edges, of the linear and of the quadratic part of the phase.
 _PHASE = 2.0
+# Of the blur in voxels, where the bundle's degradation is no blur.
+_SIGMA = 2.5
 
 
 @dataclass(frozen=True)
@@ -75,14 +79,17 @@ def trial_conditions(degradation: SeparableDegradation, noise_levels: Sequence[f
     """Return the conditions of the table of robustness, each degradation with each noise.
 
     First the degradation of the bundle; then one of each kind of the random family, with parameters in the middle of
-    their ranges; then three that no family is trained on: a k-space crop with a Tukey window, zero-filled by 1.5;
-    a slice profile (a box convolved with a Gaussian); and bicubic shrinking with 2 % noise. What is not on the grid of
-    the bundle's degradation is left out.
+    their ranges; then some that no family is trained on. Of a grid that is refined these are a k-space crop with a
+    Tukey window, zero-filled by 1.5; a slice profile (a box convolved with a Gaussian); and bicubic shrinking with 2 %
+    noise. Of a grid that is kept: a truncated k-space with a Tukey window, and a blur along the first two axes alone;
+    and there the scan as it is counts too. What is not on the grid of the bundle's degradation is left out.
 
     Args:
         degradation: of the bundle, of single images.
         noise_levels: standard deviations, data range 1.
     """
+    if all(s == 1 for s in degradation.scale_factor):
+        return _conditions_on_the_same_grid(degradation, noise_levels)
     scale = degradation.scale_factor
     area = AreaMean(scale)
     crop, hamming, fermi = (KSpaceCrop(scale, window=window) for window in ("none", "hamming", "fermi"))
@@ -115,3 +122,29 @@ def trial_conditions(degradation: SeparableDegradation, noise_levels: Sequence[f
     if bicubic.grid == degradation.grid:
         found.append(Condition("bicubic", bicubic, noise=0.02, held_out=True))
     return found
+
+
+def _conditions_on_the_same_grid(degradation: SeparableDegradation, noise_levels: Sequence[float]) -> list[Condition]:
+    axes = degradation.spatial_dims
+    own = [width for width in getattr(degradation, "sigma", ()) if width > 0]
+    sigma = max(own, default=_SIGMA)
+    kinds = [
+        Condition("published", degradation),
+        Condition("Gaussian, half as wide", GaussianBlur(sigma / 2, axes)),
+        Condition("Gaussian, a fifth as wide", GaussianBlur(sigma / 5, axes)),
+        Condition("as it is", GaussianBlur(0.0, axes)),
+        Condition("k-space, a quarter", KSpaceTruncation(0.25, axes, "hamming"), magnitude=True),
+        Condition(
+            "k-space, a third, Tukey",
+            KSpaceTruncation(1 / 3, axes, "tukey", 0.5),
+            magnitude=True,
+            held_out=True,
+        ),
+        Condition("Gaussian, two axes", GaussianBlur([sigma, sigma, 0.0][:axes]), held_out=True),
+    ]
+    return [
+        Condition(c.name, c.degradation, noise, c.magnitude, c.held_out)
+        for c in kinds
+        for noise in noise_levels
+        if c is kinds[0] or repr(c.degradation) != repr(degradation)
+    ]

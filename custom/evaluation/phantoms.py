@@ -23,13 +23,13 @@ _BORDER = 6
 def phantoms(degradation: Degradation) -> dict[str, Tensor]:
     """Return phantoms by name, each (1, 1, *spatial) as a scan of low resolution.
 
-    The noise is Rician and drawn by torch's generator. Edge and ramp lie across the first axis that is enlarged.
+    The noise is Rician and drawn by torch's generator. Edge and ramp lie across the first axis that is sharpened: one
+    that is enlarged, or any where the grid is kept.
 
     Args:
-        degradation: of scans; its axes that are not enlarged have 5 voxels, the others 64.
+        degradation: of scans; its axes that are not sharpened have 5 voxels, the others 64.
     """
-    scale = degradation.scale_factor
-    shape = (1, 1, *(_SIDE if s > 1 else _SLICES for s in scale))
+    shape = (1, 1, *(_SIDE if sharpened else _SLICES for sharpened in _sharpened(degradation)))
     axis = _axis(degradation)
     place = torch.arange(_SIDE).reshape([-1 if a == axis else 1 for a in range(len(shape))]).expand(shape)
     flat = torch.full(shape, LEVEL)
@@ -88,11 +88,20 @@ def shift_error(enlarge: Callable[[Tensor], Tensor], lr: Tensor, result: Tensor)
 
 def _axis(degradation: Degradation) -> int:
     """Return the array axis of `(B, C, *spatial)` across which edge and ramp lie."""
-    return 2 + next(a for a, s in enumerate(degradation.scale_factor) if s > 1)
+    return 2 + _sharpened(degradation).index(True)
+
+
+def _sharpened(degradation: Degradation) -> list[bool]:
+    """Say which axes a network sharpens: those that are enlarged, or all where none is."""
+    scale = degradation.scale_factor
+    return [s > 1 or max(scale) == 1 for s in scale]
 
 
 def _window(degradation: Degradation) -> tuple[slice, ...]:
-    inner = [slice(_BORDER * s, -_BORDER * s) if s > 1 else slice(None) for s in degradation.scale_factor]
+    inner = [
+        slice(_BORDER * s, -_BORDER * s) if sharpened else slice(None)
+        for s, sharpened in zip(degradation.scale_factor, _sharpened(degradation), strict=True)
+    ]
     return (slice(None), slice(None), *inner)
 
 

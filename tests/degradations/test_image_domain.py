@@ -21,6 +21,7 @@ from custom.degradations import (
     GaussianDecimation,
     KSpaceCrop,
 )
+from custom.errors import UsageError
 
 
 def area_response(f: float, s: int) -> float:
@@ -173,3 +174,11 @@ def test_representation_names_what_matters() -> None:
     assert "scale_factor=(1, 1, 4)" in repr(AreaMean((1, 1, 4)))
     assert "sigma=(5.0, 5.0, 5.0)" in repr(GaussianBlur(5.0, 3))
     assert "sigma_grid='hr'" in repr(BicubicGaussian(4, 2, sigma_grid="hr"))
+
+
+def test_a_blur_in_mm_is_that_in_voxels_over_their_size() -> None:
+    assert GaussianBlur(3.0, 3, spacing=[1.0, 0.5, 2.0]).sigma == (3.0, 6.0, 1.5)
+    with pytest.raises(UsageError, match="spacing"):
+        GaussianBlur(3.0, 3, spacing=[1.0, 0.0, 2.0])
+    with pytest.raises(UsageError, match="spacing"):
+        GaussianBlur(3.0, 3, spacing=[1.0])

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from custom.degradations import AreaMean, BicubicGaussian, KSpaceCrop
+from custom.degradations import AreaMean, BicubicGaussian, GaussianBlur, KSpaceCrop
 from custom.evaluation.conditions import Condition, trial_conditions
 
 
@@ -46,3 +46,14 @@ def test_each_kind_comes_with_each_noise_on_the_grid_of_the_bundle() -> None:
     assert {c.name for c in found if c.held_out} == {"k-space crop, Tukey, zero-filled", "slice profile", "bicubic"}
     corner = KSpaceCrop(4, 2, pixel_centre_grid=False)
     assert [c.name for c in trial_conditions(corner, [0.0])] == ["published"]
+
+
+def test_where_the_grid_is_kept_blurs_around_that_of_the_bundle_are_tried_and_the_scan_as_it_is() -> None:
+    found = trial_conditions(GaussianBlur(5.0, 3), [0.0, 0.01])
+    assert [(c.name, c.noise) for c in found[:2]] == [("published", 0.0), ("published", 0.01)]
+    assert all(c.degradation.grid == found[0].degradation.grid for c in found)
+    image = torch.rand(1, 1, 12, 12, 12)
+    losses = {c.name: float((measured(c, image) - image).square().mean()) for c in found if not c.noise}
+    assert losses["as it is"] == 0
+    assert 0 < losses["Gaussian, a fifth as wide"] < losses["Gaussian, half as wide"] < losses["published"]
+    assert {c.name for c in found if c.held_out} == {"k-space, a third, Tukey", "Gaussian, two axes"}

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from custom.degradations import AreaMean, KSpaceCrop, SliceBySlice
+from custom.degradations import AreaMean, GaussianBlur, KSpaceCrop, SliceBySlice
 from custom.evaluation.phantoms import phantom_figures, phantoms, shift_error
 
 OF_SLICES = SliceBySlice(AreaMean(4, 2))
@@ -41,6 +41,14 @@ def test_figures_of_the_cubic_interpolation_are_those_of_its_kernel(degradation)
     places = (torch.arange(scale) - degradation.grid.offset[0]) / scale % 1
     outer = torch.maximum(0.5 * places * (1 - places) ** 2, 0.5 * places**2 * (1 - places))
     assert figures["edge"]["overshoot_percent"] == pytest.approx(100 * float(outer.max()), abs=0.01)
+
+
+def test_where_the_grid_is_kept_they_are_volumes_that_are_sharpened_along_all_axes() -> None:
+    blur = GaussianBlur(1.0, 3)
+    made = phantoms(blur)
+    assert made["edge"].shape == (1, 1, 64, 64, 64)
+    assert phantom_figures("edge", blur(made["edge"]), blur)["overshoot_percent"] == pytest.approx(0, abs=1e-3)
+    assert phantom_figures("ramp", made["ramp"], blur)["ramp_error_percent"] == pytest.approx(0, abs=1e-4)
 
 
 def test_figures_find_what_is_wrong() -> None:
