@@ -40,8 +40,9 @@ class RandomPatches(Dataset[dict[str, Tensor]]):
     and its index alone, not on the order of reading, on workers or on ranks, so that a resumed run sees what an
     uninterrupted one would have seen. Items are {"label": `(C, *(patch_size + 2 * border))`} with C = `context_slices`.
 
-    Each patch is flipped at random along every axis, and its brightness changed by up to 10 %: at inference the
-    intensity scale is that of the low-resolution image, which differs a little from the one used here.
+    Each patch is flipped at random along every axis, with `rotations` its axes change places too, and its brightness
+    changed by up to 10 %: at inference the intensity scale is that of the low-resolution image, which differs a little
+    from the one used here.
 
     Args:
         data: items for `transform`, as a manifest gives them.
@@ -54,6 +55,8 @@ class RandomPatches(Dataset[dict[str, Tensor]]):
         slice_axis: the array axis along which volumes are sliced when `patch_size` has 2 numbers.
         context_slices: neighbouring slices in each item, odd.
         patches_per_epoch: the length of the data set.
+        rotations: whether the axes of a patch change places at random, which with the flips gives all rotations by 90
+            degrees. The patch and its border have to be as long along each axis.
         seed: of the random positions, flips and factors.
 
     Raises:
@@ -71,6 +74,7 @@ class RandomPatches(Dataset[dict[str, Tensor]]):
         slice_axis: int = -1,
         context_slices: int = 1,
         patches_per_epoch: int = 3200,
+        rotations: bool = False,
         seed: int = 0,
     ) -> None:
         patch_size = ensure_tuple(patch_size)
@@ -83,6 +87,12 @@ class RandomPatches(Dataset[dict[str, Tensor]]):
         self.slice_axis = checked_slice_axis(slice_axis)
         self.context_slices = checked_context_slices(context_slices)
         self.patches_per_epoch = patches_per_epoch
+        self.rotations = rotations
+        if rotations and len({*zip(self.patch_size, self.border, strict=True)}) > 1:
+            raise UsageError(
+                f"rotations is true; it needs patches of one length along all axes, and patch_size is "
+                f"{list(patch_size)} with a border of {list(self.border)}"
+            )
         self.seed = seed
         self._stacks: list[Tensor] = []
         self._frames: list[int] = []
@@ -129,6 +139,8 @@ class RandomPatches(Dataset[dict[str, Tensor]]):
         slices = stack[tuple(window)][:, None]
         patch = neighbouring_slices(slices, number, number + 1, self.context_slices)[0]
         flips = [axis for axis in range(patch.ndim) if random.random() < 0.5]
+        if self.rotations:
+            patch = patch.permute(0, *(1 + random.permutation(patch.ndim - 1)))
         factor = 1 + random.uniform(-0.1, 0.1)
         return {"label": torch.flip(patch, flips) * factor}
 

@@ -141,6 +141,24 @@ def test_volumes_for_3d_networks() -> None:
     assert (lr.shape, hr.shape) == ((1, 1, 4, 4, 4), (1, 1, 8, 8, 8))
 
 
+def test_rotations_change_the_places_of_the_axes() -> None:
+    line = torch.zeros(1, 8, 8, 8)
+    line[0, :, 4, 4] = 1.0
+
+    def axes(rotations: bool) -> set[int]:
+        """Along which axes the lines of 20 patches lie: there nothing changes."""
+        patches = RandomPatches(
+            [{}], lambda _: {"label": line + 0.5}, [8, 8, 8], (1, 1, 1), (0, 0, 0), rotations=rotations
+        )
+        drawn = [patches[number]["label"][0] for number in range(20)]
+        return {int(torch.stack([patch.std(axis).max() for axis in range(3)]).argmin()) for patch in drawn}
+
+    assert axes(False) == {0}
+    assert axes(True) == {0, 1, 2}
+    with pytest.raises(UsageError, match="rotations"):
+        RandomPatches([{}], lambda _: {"label": line}, [8, 8, 4], (1, 1, 1), (0, 0, 0), rotations=True)
+
+
 def test_a_degradation_of_the_whole_image_needs_a_patch_that_covers_it() -> None:
     degradation = KSpaceCrop(2, spatial_dims=2)
     with pytest.raises(UsageError, match="covers it"):
