@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -81,7 +82,7 @@ def robustness_report(
         InputError: if the folder holds such files already, or cannot be written to.
         UsageError: under several processes.
     """
-    if switch("distributed", run.distributed):
+    if switch("distributed", run.distributed) or int(os.environ.get("WORLD_SIZE", "1")) > 1:  # set by torchrun
         raise UsageError("configs/robustness.json runs in one process; leave out torchrun and multi_gpu_evaluate.json")
     check_output_dir(output_dir, overwrite, ["robustness.csv"])
     models = {_MODEL: AppliedModel(network, inferer, device), **load_applied_models(others or {}, bundle_root, device)}

@@ -13,12 +13,17 @@ from custom.handlers.robustness import robustness_report
 from custom.run import Run
 
 
-def test_several_processes_are_refused_before_anything_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("how", ["by the overlay", "by torchrun alone"])
+def test_several_processes_are_refused_before_anything_is_read(
+    how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    if how == "by torchrun alone":
+        monkeypatch.setenv("WORLD_SIZE", "2")
+    run = Run(distributed=how == "by the overlay")
     nothing: Any = None
     with pytest.raises(UsageError, match=r"robustness\.json runs in one process; leave out torchrun"):
         robustness_report(
-            tmp_path, tmp_path, nothing, nothing, nothing, nothing, nothing, nothing, nothing,
-            run=Run(distributed="true"), tracking=nothing,
-        )  # fmt: skip
+            tmp_path, tmp_path, nothing, nothing, nothing, nothing, nothing, nothing, nothing, run=run, tracking=nothing
+        )
     assert not list(tmp_path.iterdir())
