@@ -29,7 +29,7 @@ __all__ = ["check_command_line", "config_as_run", "report_errors", "typed_paths"
 logger = logging.getLogger(__name__)
 
 #: The keys whose values are never evaluated.
-PATH_KEYS = ("input", "output_dir", "dataset_dir", "checkpoint", "series")
+PATH_KEYS = ("input", "output_dir", "dataset_dir", "checkpoint", "series", "hdf5_dataset")
 
 
 def report_errors(debug: bool = False) -> None:

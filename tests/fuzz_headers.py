@@ -24,6 +24,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import h5py
 import nibabel as nib
 import numpy as np
 import pydicom
@@ -117,6 +118,14 @@ def _nifti(path: Path, **options: object) -> Path:
     return path
 
 
+def _hdf5(path: Path, **options: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w") as file:
+        volume = file.create_dataset("data1", data=np.arange(60.0).reshape(3, 4, 5), **options)
+        volume.attrs["spacing"] = (1.0, 2.0, 3.0)
+    return path
+
+
 #: What is changed: each makes its scan in a folder and gives the file that is changed.
 KINDS: dict[str, Callable[[Path], Path]] = {
     "dicom classic": _classic,
@@ -128,6 +137,8 @@ KINDS: dict[str, Callable[[Path], Path]] = {
     "nifti 4d": lambda folder: _nifti(folder / "a.nii", frames=3),
     "nifti-2": lambda folder: _nifti(folder / "a.nii", two=True),
     "dicom implicit": lambda folder: _classic(folder, ImplicitVRLittleEndian),
+    "hdf5": lambda folder: _hdf5(folder / "a.h5"),
+    "hdf5 packed": lambda folder: _hdf5(folder / "a.h5", compression="gzip", chunks=(2, 4, 5), fletcher32=True),
     "dicom big endian": lambda folder: _classic(folder, ExplicitVRBigEndian),
 }
 

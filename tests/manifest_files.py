@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import h5py
 import nibabel as nib
 import numpy as np
 from PIL import Image
@@ -13,7 +14,7 @@ from PIL import Image
 from custom.manifests.manifest import Manifest
 from custom.manifests.splits import SPLITS
 
-__all__ = ["GOOD", "save_manifest", "save_nifti", "save_pictures", "splits_of_subjects"]
+__all__ = ["GOOD", "save_hdf5", "save_manifest", "save_nifti", "save_pictures", "splits_of_subjects"]
 
 GOOD: dict[str, Any] = {
     "name": "mine",
@@ -33,6 +34,15 @@ def save_nifti(*paths: Path) -> None:
     for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
         nib.save(nib.Nifti1Image(array, np.eye(4)), path)
+
+
+def save_hdf5(*paths: Path, **datasets: Any) -> None:
+    """Write the same datasets, by their names, to each path; folders are made."""
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with h5py.File(path, "w") as file:
+            for name, array in datasets.items():
+                file[name] = array
 
 
 def save_pictures(*paths: Path) -> None:

@@ -47,8 +47,9 @@ class Manifest:
         Returns:
             A dictionary for each file; where the split is by slabs, one for each slab. It holds "label" (the path of
             the file; for a pattern that ends in "/", of the folder of one DICOM stack) and "subject". It holds "mask"
-            (path) if the manifest has `mask_pattern`, "slice" and "phase" (numbers from 0) if it has `frame_number`,
-            and "slab" ({"axis", "start", "stop"}, fractions of the array axis) if the split is by slabs.
+            (path) if the manifest has `mask_pattern`, "dataset" (of an HDF5 file) if it has `dataset`, "slice" and
+            "phase" (numbers from 0) if it has `frame_number`, and "slab" ({"axis", "start", "stop"}, fractions of the
+            array axis) if the split is by slabs.
 
         Raises:
             UsageError: if `split` is not the name of a split.
@@ -204,7 +205,9 @@ def _item(
 ) -> tuple[dict[str, Any], list[str]]:
     """Make the dictionary of one file, and list what is wrong with the file and its mask."""
     item: dict[str, Any] = {"label": str(found.path), "subject": found.subject}
-    problems = _scan_problems(found, root, owners, search)
+    problems = _scan_problems(found, root, owners, search, content.get("dataset"))
+    if "dataset" in content:
+        item["dataset"] = content["dataset"]
     if "mask_pattern" in content:
         mask = root / fill_fields(content["mask_pattern"], found.fields)
         item["mask"] = str(mask)
@@ -220,7 +223,11 @@ def _item(
 
 
 def _scan_problems(
-    found: FoundFile, root: Path, owners: dict[tuple[int, int], FoundFile], search: DicomSearch
+    found: FoundFile,
+    root: Path,
+    owners: dict[tuple[int, int], FoundFile],
+    search: DicomSearch,
+    dataset: str | None,
 ) -> list[str]:
     """List what is wrong with a scan: files that cannot be used, and files that are read for another scan already.
 
@@ -229,6 +236,7 @@ def _scan_problems(
         root: the folder of the data.
         owners: for each file so far, by device and inode, the scan it is read for; the files of this one are added.
         search: that has looked into the folders so far.
+        dataset: of HDF5 files.
     """
     problems = _unusable_files(found.path, root)
     if problems:
@@ -236,7 +244,7 @@ def _scan_problems(
     if found.path.is_file() and _inode(found.path) in owners:
         files: Sequence[Path] = [found.path]
     else:
-        scan, problems = _scan_and_problems(found.path, search)
+        scan, problems = _scan_and_problems(found.path, search, dataset)
         files = () if scan is None else scan.stack.files if scan.stack else [scan.path]
     for file in files:
         owner = owners.setdefault(_inode(file), found)
@@ -248,10 +256,12 @@ def _scan_problems(
     return problems
 
 
-def _scan_and_problems(place: Path, search: DicomSearch) -> tuple[ScanReference | None, list[str]]:
+def _scan_and_problems(
+    place: Path, search: DicomSearch, dataset: str | None = None
+) -> tuple[ScanReference | None, list[str]]:
     """Find the scan of a file or folder, and check its header."""
     try:
-        scan = find_scan(place, search)
+        scan = find_scan(place, search, dataset)
         check_header(scan)
     except InputError as err:
         return None, [str(err)]

@@ -1,4 +1,4 @@
-"""Scans in files: finding, reading, checking and writing NIfTI, DICOM and pictures."""
+"""Scans in files: finding, reading, checking and writing NIfTI, DICOM, HDF5 and pictures."""
 
 from custom.scans.dicom.provenance import Provenance, bundle_provenance
 from custom.scans.find import find_scan, list_scans

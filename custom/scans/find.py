@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from custom.errors import InputError, MissingFileError, input_error_in, working_on
 from custom.scans.dicom.files import is_dicom
 from custom.scans.dicom.search import DicomSearch
 from custom.scans.dicom.stack_files import StackFiles, file_stem, is_named_dicom
+from custom.scans.hdf5 import HDF5_SUFFIXES
 from custom.scans.nifti import NIFTI_SUFFIXES
 from custom.scans.pictures import PICTURE_SUFFIXES
 from custom.scans.reference import ScanReference
@@ -20,7 +23,7 @@ __all__ = ["KNOWN_SUFFIXES", "find_scan", "list_scans", "scan_suffix"]
 logger = logging.getLogger(__name__)
 
 #: Endings of the names of files that are not DICOM, lower case, with the dot. DICOM is known by its content.
-KNOWN_SUFFIXES = (*NIFTI_SUFFIXES, *PICTURE_SUFFIXES)
+KNOWN_SUFFIXES = (*NIFTI_SUFFIXES, *PICTURE_SUFFIXES, *HDF5_SUFFIXES)
 
 _SHOWN_SERIES = 20
 
@@ -31,13 +34,17 @@ def scan_suffix(path: str | os.PathLike[str]) -> str:
     return next((suffix for suffix in KNOWN_SUFFIXES if name.endswith(suffix)), "")
 
 
-def find_scan(path: str | os.PathLike[str], search: DicomSearch | None = None) -> ScanReference:
+def find_scan(
+    path: str | os.PathLike[str], search: DicomSearch | None = None, dataset: str | None = None
+) -> ScanReference:
     """Find the scan that a path stands for; of DICOM the headers are read, of other files nothing but the first bytes.
 
     Args:
-        path: NIfTI (.nii, .nii.gz), a picture (.png, .jpg, .jpeg), a DICOM file of any name, which stands for its
-            series (the files of the same folder, series and kind of image), or a folder that holds one DICOM series.
+        path: NIfTI (.nii, .nii.gz), a picture (.png, .jpg, .jpeg), HDF5 (.h5, .hdf5), a DICOM file of any name, which
+            stands for its series (the files of the same folder, series and kind of image), or a folder that holds one
+            DICOM series.
         search: a search that has looked into some folders already, for who looks for many scans.
+        dataset: which dataset of an HDF5 file is wanted; needless where only one is a volume.
 
     Returns:
         The scan; a DICOM series that cannot be read comes with its problem.
@@ -49,7 +56,7 @@ def find_scan(path: str | os.PathLike[str], search: DicomSearch | None = None) -
     place = Path(path)
     search = search or DicomSearch()
     if not place.is_dir():
-        return _find_file(place, search)
+        return _of_dataset(_find_file(place, search), dataset)
     stacks = search.below(place).stacks
     if not stacks:
         raise InputError(f"{place}: no DICOM image of MR in this folder; check the path")
@@ -65,6 +72,7 @@ def list_scans(
     path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     output_dir: str | os.PathLike[str] | None = None,
     series: str | int | None = None,
+    dataset: str | None = None,
 ) -> list[ScanReference]:
     """List the scans of a file, of a folder (with its folders), or of a list of both, sorted within each folder.
 
@@ -83,6 +91,7 @@ def list_scans(
         series: which DICOM series of the folders is wanted, by SeriesInstanceUID, by SeriesNumber or by a part of the
             SeriesDescription; nothing else in the folders is listed then. Without it all are; if these are several
             series, their names are logged.
+        dataset: see `find_scan`.
 
     Raises:
         MissingFileError: for a path that is not there.
@@ -119,7 +128,7 @@ def list_scans(
         found[place] = ScanReference(place, "dicom", place.name, place.parent, problem=problem)
     if series is None and len(stacks) > 1:
         logger.info("%d DICOM series: %s", len(stacks), _names(stacks.values()))
-    return list(found.values())
+    return [_of_dataset(scan, dataset) for scan in found.values()]
 
 
 def _find_below(
@@ -175,9 +184,14 @@ def _is_dicom_file(file: Path) -> bool:
 
 def _file_reference(file: Path) -> ScanReference:
     suffix = scan_suffix(file)
-    return ScanReference(
-        file, "nifti" if suffix in NIFTI_SUFFIXES else "picture", file.name[: -len(suffix)], file.parent
+    kind: Literal["nifti", "hdf5", "picture"] = (
+        "nifti" if suffix in NIFTI_SUFFIXES else "hdf5" if suffix in HDF5_SUFFIXES else "picture"
     )
+    return ScanReference(file, kind, file.name[: -len(suffix)], file.parent)
+
+
+def _of_dataset(scan: ScanReference, dataset: str | None) -> ScanReference:
+    return replace(scan, dataset=dataset) if dataset and scan.format == "hdf5" else scan
 
 
 def _series_reference(files: StackFiles, named: Path | None = None) -> ScanReference:

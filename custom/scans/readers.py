@@ -12,6 +12,7 @@ from monai.data import MetaTensor
 
 from custom.scans.dicom.pixels import read_stack
 from custom.scans.find import find_scan
+from custom.scans.hdf5 import check_hdf5_header, read_hdf5
 from custom.scans.nifti import check_nifti_header, read_nifti
 from custom.scans.pictures import check_picture_header, read_picture
 from custom.scans.reference import ScanReference
@@ -22,11 +23,13 @@ __all__ = ["check_header", "read_scan"]
 _READERS: Mapping[str, Callable[[ScanReference, float | None], Scan]] = {
     "nifti": lambda scan, memory_limit: read_nifti(scan.path, memory_limit),
     "picture": lambda scan, memory_limit: read_picture(scan.path, memory_limit),
+    "hdf5": read_hdf5,
     "dicom": lambda scan, memory_limit: read_stack(scan.dicom_stack(), memory_limit),
 }
 _CHECKS: Mapping[str, Callable[[ScanReference], object]] = {
     "nifti": lambda scan: check_nifti_header(scan.path),
     "picture": lambda scan: check_picture_header(scan.path),
+    "hdf5": check_hdf5_header,
     "dicom": lambda scan: scan.dicom_stack(),
 }
 

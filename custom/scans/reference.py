@@ -25,14 +25,16 @@ class ScanReference:
         name: of the scan in its folder, without the ending of its format.
         folder: the folder that holds the scan: the file, or the folder of a DICOM series.
         stack: the frames of a DICOM series in order; None for other formats, and where there is a problem.
+        dataset: name of the dataset of an HDF5 file that is wanted; "" for its only volume.
         problem: why a DICOM series cannot be read, a whole message; "" where nothing is known to be wrong.
     """
 
     path: Path
-    format: Literal["nifti", "picture", "dicom"]
+    format: Literal["nifti", "picture", "hdf5", "dicom"]
     name: str
     folder: Path
     stack: DicomStack | None = None
+    dataset: str = ""
     problem: str = ""
 
     def dicom_stack(self) -> DicomStack:

@@ -29,8 +29,8 @@ class ResultOptions:
         root: folder that the scans were found in; the folders between it and a scan are made anew in `output_dir`.
         output_format: "nifti", "dicom", or None for the source's own. DICOM is written for DICOM sources only.
         dicom_form: see `DicomForm`.
-        dtype: "float32", or "source" for the type (and slope) of the NIfTI file that was read. Pictures always keep
-            their type, and DICOM is always 16 bits.
+        dtype: "float32", or "source" for the type (and slope) of the NIfTI or HDF5 file that was read. Pictures
+            always keep their type, and DICOM is always 16 bits.
         overwrite: replace results that are there; "true" and "false" are read too.
 
     Raises:
@@ -58,9 +58,9 @@ class ResultOptions:
 def result_path(source: ScanReference, options: ResultOptions) -> Path:
     """Say where the result of a scan goes: `<name>_sr.nii.gz` for `<name>.nii.gz`, in `output_dir`.
 
-    NIfTI keeps its ending; every picture becomes PNG, since JPEG would lose part of the result again. A classic DICOM
-    series in a folder `knee` becomes a folder `knee_sr` (with the series number where there are several), an Enhanced
-    file `x.dcm` the file `x_sr.dcm`, and as NIfTI `knee_sr.nii.gz` and `x_sr.nii.gz`.
+    NIfTI and HDF5 keep their endings; every picture becomes PNG, since JPEG would lose part of the result again. A
+    classic DICOM series in a folder `knee` becomes a folder `knee_sr` (with the series number where there are several),
+    an Enhanced file `x.dcm` the file `x_sr.dcm`, and as NIfTI `knee_sr.nii.gz` and `x_sr.nii.gz`.
 
     Raises:
         InputError: where the result is there already or would replace its source; for a DICOM series that cannot be
@@ -107,7 +107,9 @@ def _ending(source: ScanReference, options: ResultOptions) -> str:
             f"{source.path}: is not DICOM, so there is no patient, study and frame of reference to copy; use "
             "--output_format nifti, or give the DICOM series"
         )
-    if source.format == "nifti":
+    if source.format == "hdf5" and options.output_format == "nifti":
+        return ".nii.gz"
+    if source.format in ("nifti", "hdf5"):
         return scan_suffix(source.path)
     if options.output_format == "nifti":
         raise InputError(

@@ -18,6 +18,7 @@ from custom.options import switch
 from custom.scans.dicom.provenance import Provenance
 from custom.scans.dicom.writer import write_dicom
 from custom.scans.find import KNOWN_SUFFIXES, scan_suffix
+from custom.scans.hdf5 import HDF5_SUFFIXES, write_hdf5
 from custom.scans.nifti import NIFTI_SUFFIXES, write_nifti
 from custom.scans.pictures import write_picture
 from custom.scans.result_names import ResultOptions, result_path
@@ -48,7 +49,7 @@ def write_result(
     options: ResultOptions,
     provenance: Provenance | None = None,
 ) -> Path:
-    """Write the result of a scan under its name: NIfTI, PNG or derived DICOM, as the options and the source say.
+    """Write the result of a scan under its name: NIfTI, HDF5, PNG or derived DICOM, as the options and the source say.
 
     Args:
         array: (frames, *spatial), real numbers in the source's units.
@@ -79,7 +80,7 @@ def write_result(
             overwrite=options.overwrite,
         )
     # Values stored in DICOM have a meaning only with their slopes, which may differ from plane to plane.
-    keeps_type = header.is_picture or (options.dtype == "source" and source.format == "nifti")
+    keeps_type = header.is_picture or (options.dtype == "source" and source.format in ("nifti", "hdf5"))
     stored_dtype = header.stored_dtype if keeps_type else "float32"
     if stored_dtype not in WRITABLE_DTYPES:
         logger.warning("%s: results cannot be written as %s; float32 is used", source.path, stored_dtype)
@@ -96,7 +97,7 @@ def write_scan(
     overwrite: bool = False,
     provenance: Provenance | None = None,
 ) -> Path:
-    """Write NIfTI or a picture under a temporary name in its folder, then rename it: half a file is never left.
+    """Write NIfTI, HDF5 or a picture under a temporary name in its folder, then rename it: half a file is never left.
 
     Args:
         array: (frames, *spatial), real numbers in the units that a reader shall see; several frames become the fourth
@@ -104,9 +105,10 @@ def write_scan(
         affine: 4x4, voxel index to RAS+ world; not used for a picture.
         header: its `stored_dtype` is written: float types as they are, integers rounded and clipped to their range
             after slope and intercept have been taken out. A picture is uint16 if the header says so, else uint8.
-        path: .nii, .nii.gz (sform = qform = affine), .png (8 or 16 bits), .jpg (8 bits); its folder is made if need be.
+        path: .nii, .nii.gz (sform = qform = affine), .h5, .hdf5, .png (8 or 16 bits), .jpg (8 bits); its folder is made
+            if need be.
         overwrite: replace a file that is there.
-        provenance: of model and software, for `descrip` of NIfTI or "Description" of PNG.
+        provenance: of model and software, for `descrip` of NIfTI, `description` of HDF5 or "Description" of PNG.
 
     Returns:
         The path written.
@@ -134,6 +136,11 @@ def write_scan(
             words = provenance.short_description if provenance else ""
             header = replace(header, slope=slope, intercept=intercept)
             write_nifti(values, matrix, header, temporary, shown_as=str(target), description=words)
+        elif suffix in HDF5_SUFFIXES:
+            check_affine(matrix, target)
+            if values.ndim != 3:
+                raise InputError(f"{target}: HDF5 is written of three axes and this has {values.ndim}; name it .nii.gz")
+            write_hdf5(values, matrix, header, temporary, provenance.description if provenance else "")
         else:
             if values.ndim != 2:
                 raise ValueError(f"{target}: a picture has two axes and this has {values.ndim}; name it .nii.gz")

@@ -13,7 +13,9 @@ from monai.transforms import MapTransform
 from custom.arrays.geometry import affine_distance, slab_bounds
 from custom.errors import InputError
 from custom.scans.dicom.provenance import Provenance
+from custom.scans.find import find_scan
 from custom.scans.readers import read_scan
+from custom.scans.reference import ScanReference
 from custom.scans.result_names import ResultOptions
 from custom.scans.sizes import checked_limit
 from custom.scans.writers import write_result
@@ -29,7 +31,8 @@ class LoadScand(MapTransform):
     """Read scans with `read_scan`: paths and references become MetaTensors (frames, *spatial), float32.
 
     Args:
-        keys: keys of the scans. The one under "mask" may hold one value only, and has to lie on the grid of the first
+        keys: keys of the scans. Of an HDF5 file the dataset is read that the item names under "dataset", if it names
+            one. The scan under "mask" may hold one value only, and has to lie on the grid of the first
             key, with one frame or as many as that.
         memory_limit: MB that this process may take when it reads; None for the memory that is free.
         allow_missing_keys: pass over keys that an item lacks.
@@ -53,7 +56,10 @@ class LoadScand(MapTransform):
         result = dict(data)
         first: MetaTensor | None = None
         for key in self.key_iterator(result):
-            scan = read_scan(result[key], allow_constant=key == "mask", memory_limit=self.memory_limit)
+            source = result[key]
+            if "dataset" in result and key != "mask" and not isinstance(source, ScanReference):
+                source = find_scan(source, dataset=result["dataset"])
+            scan = read_scan(source, allow_constant=key == "mask", memory_limit=self.memory_limit)
             if key == "mask" and first is not None:
                 _check_same_grid(scan, first)
             first = scan if first is None else first

@@ -9,8 +9,9 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
+from dicom_files import Layout, write_classic
 from jsonschema import Draft202012Validator
-from manifest_files import save_nifti, save_pictures, splits_of_subjects
+from manifest_files import save_hdf5, save_nifti, save_pictures, splits_of_subjects
 
 from custom.arrays.geometry import slab_bounds
 from custom.errors import InputError
@@ -18,15 +19,18 @@ from custom.manifests.manifest import load_manifest, sample_folder
 from custom.manifests.schema import known_manifests, manifest_folder, read_manifest
 from custom.manifests.splits import SPLITS
 from custom.scans.readers import read_scan
+from custom.transforms import LoadScand
 
 SHIPPED = [
     "acdc",
     "adni_ad_nc_2d",
     "adni_t1",
     "cardiac_srresnet_folders",
+    "fastmri_knee",
     "image_folder",
     "ixi",
     "mnms",
+    "mridata_knees",
     "nifti_folder",
     "openneuro_ds002748",
     "sample_brain_t1",
@@ -182,6 +186,47 @@ def test_openneuro_in_the_layout_of_bids(tmp_path: Path) -> None:
     manifest = load_manifest("openneuro_ds002748", tmp_path)
     assert [len(manifest.items(name)) for name in SPLITS] == [16, 3, 5]
     assert "sub-25" not in splits_of_subjects(manifest)
+
+
+@pytest.mark.parametrize("form", ["folders of .mag", "data1 in HDF5", "NIfTI"])
+def test_knees_of_the_published_split(tmp_path: Path, form: str) -> None:
+    """Nineteen of the twenty numbers, so one of training is missing."""
+    subjects = [f"P{number}" for number in range(1, 21) if number != 12]
+    for subject in subjects:
+        if form == "NIfTI":
+            save_nifti(tmp_path / f"{subject}.nii.gz")
+        elif form == "data1 in HDF5":
+            save_hdf5(tmp_path / f"{subject}.h5", data1=np.arange(24.0).reshape(2, 3, 4))
+        else:
+            for number, file in enumerate(write_classic(tmp_path / subject, Layout(shape=(4, 3, 2)))):
+                file.rename(file.with_name(f"I{number}.mag"))
+    (tmp_path / "notes").mkdir()
+    manifest = load_manifest("mridata_knees", tmp_path)
+    assert manifest.subjects["test"] == ["P20", "P4", "P6"]
+    assert [len(manifest.items(name)) for name in SPLITS] == [13, 3, 3]
+    assert sorted(splits_of_subjects(manifest)) == sorted(subjects)
+    assert all(len(splits) == 1 for splits in splits_of_subjects(manifest).values())
+    assert read_scan(manifest.items("test")[0]["label"]).ndim == 4
+
+
+@pytest.mark.parametrize("coils", ["singlecoil", "multicoil"])
+def test_fastmri_is_the_reconstruction_in_each_file(tmp_path: Path, coils: str) -> None:
+    images = np.arange(120.0).reshape(5, 6, 4)
+    train, test = ([tmp_path / f"{coils}_{part}/file{n}.h5" for n in range(10)] for part in ("train", "val"))
+    test = [path.with_name(f"file1{path.name[4:]}") for path in test]
+    save_hdf5(*train, *test, kspace=images + 1j, reconstruction_esc=images / 2, reconstruction_rss=images)
+    save_hdf5(tmp_path / f"{coils}_test/file30.h5", kspace=images + 1j)
+    manifest = load_manifest("fastmri_knee", tmp_path)
+    assert [len(manifest.items(name)) for name in SPLITS] == [9, 1, 10]
+    assert {Path(item["label"]) for item in manifest.items("test")} == set(test)
+    loaded = LoadScand("label")(manifest.items("train")[0])["label"]
+    np.testing.assert_array_equal(loaded[0], images)
+
+
+def test_fastmri_file_without_its_reconstruction_is_refused(tmp_path: Path) -> None:
+    save_hdf5(tmp_path / "singlecoil_train/a.h5", tmp_path / "singlecoil_val/b.h5", image=np.ones((2, 3, 4)))
+    with pytest.raises(InputError, match=r"2 problems\n(.*\n)*.*b.h5: the dataset 'reconstruction_rss' is not there"):
+        load_manifest("fastmri_knee", tmp_path)
 
 
 def test_folder_for_each_patient_with_a_mask(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from manifest_files import save_hdf5
 from monai.data import CacheDataset, MetaTensor
 from monai.transforms import Compose
 from torch.utils.data import DataLoader
@@ -14,7 +15,7 @@ from torch.utils.data import DataLoader
 from custom.degradations import AreaMean, SliceBySlice
 from custom.errors import InputError
 from custom.manifests.manifest import load_manifest, sample_folder
-from custom.scans import ResultOptions, ScanHeader
+from custom.scans import ResultOptions, ScanHeader, find_scan
 from custom.scans.readers import read_scan
 from custom.transforms import CropSlabd, LoadScand, SaveScand, SetGridAffined
 from custom.transforms.meta import header_of
@@ -45,6 +46,19 @@ def test_every_key_is_loaded_and_the_rest_left_alone(tmp_path: Path) -> None:
         np.testing.assert_allclose(result[key].affine.numpy(), AFFINE, atol=1e-5)
     assert result["subject"] == "a"
     assert item["label"] == str(path)
+
+
+def test_item_names_the_dataset_of_its_scan(tmp_path: Path) -> None:
+    """And not that of its mask, which may be a file with a dataset of another name."""
+    sharp, mask = _volume(4, 5, 6).astype(float), np.ones((4, 5, 6))
+    save_hdf5(tmp_path / "a.h5", sharp=sharp, blurred=sharp / 2)
+    save_hdf5(tmp_path / "m.h5", mask=mask)
+    item = {"label": tmp_path / "a.h5", "mask": tmp_path / "m.h5", "dataset": "sharp"}
+    result = LoadScand(["label", "mask"])(item)
+    np.testing.assert_array_equal(result["label"][0], sharp)
+    np.testing.assert_array_equal(result["mask"][0], mask)
+    listed = LoadScand("label")({"label": find_scan(tmp_path / "a.h5", dataset="blurred"), "dataset": "sharp"})
+    np.testing.assert_array_equal(listed["label"][0], sharp / 2)
 
 
 def test_the_header_goes_wherever_the_voxels_go(tmp_path: Path) -> None:
