@@ -242,7 +242,8 @@ class RandomFamily(nn.Module):
             curves = [self.phase * smooth_curves(count, size) * is_magnitude[:, None] for size in sizes]
             phases = [torch.exp(1j * curve).to(hr.device)[:, None] for curve in curves]
             image = [matrix * phase for matrix, phase in zip(image, phases, strict=True)]
-        lr = apply_along_axes(hr.to(image[0].dtype), image)
+        dtype = _common_dtype(image)
+        lr = apply_along_axes(hr.to(dtype), [matrix.to(dtype) for matrix in image])
         deviation = torch.where(torch.rand(count) < self.noise_free, torch.zeros(count), uniform(*self.noise, count))
         noise = torch.complex(torch.randn(lr.shape), torch.randn(lr.shape)) * deviation.reshape(shape)
         noise = noise.to(hr.device)
@@ -303,9 +304,13 @@ class RandomFamily(nn.Module):
 
 
 def _stack(matrices: Sequence[Tensor]) -> Tensor:
-    """Stack matrices in single precision; with one that is complex all are."""
-    dtype = torch.complex64 if any(matrix.is_complex() for matrix in matrices) else torch.float32
+    dtype = _common_dtype(matrices)
     return torch.stack([matrix.to(dtype) for matrix in matrices])
+
+
+def _common_dtype(matrices: Sequence[Tensor]) -> torch.dtype:
+    """Give the single precision of matrices: with one that is complex all have to be."""
+    return torch.complex64 if any(matrix.is_complex() for matrix in matrices) else torch.float32
 
 
 def _are_names(value: Any) -> bool:
