@@ -15,7 +15,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from custom.arrays.intensity import foreground_mask, intensity_scale
-from custom.degradations import Degradation
+from custom.degradations import Degradation, SliceBySlice
 from custom.evaluation.figures import ACCENT, FONT_SIZE, GREY, TEXT, dark_figure, method_title, save_figure
 from custom.evaluation.phantoms import LEVEL, phantom_figures, phantoms, shift_error
 from custom.evaluation.pictures import detail_box
@@ -59,13 +59,13 @@ def no_truth_rows(
     cine: bool = False,
     seed: int = 0,
 ) -> tuple[list[Row], Panels]:
-    """Enlarge phantoms, and one slice of each subject at its own resolution, and measure what can be known of it.
+    """Sharpen phantoms, and a scan of each subject at its own resolution, and measure what can be known of it.
 
     All intensities are on a scale of 1000: that of the phantoms, and of scans their intensity scale.
 
     Args:
-        scans: {"subject", "label": `(frames, *spatial)`}; of each subject the one in the middle counts, of it the slice
-            in the middle of the first frame.
+        scans: {"subject", "label": `(frames, *spatial)`}; of each subject the one in the middle counts, of it the first
+            frame, of which the slice in the middle is measured.
         scan_degradation: the bundle's own, on whose grid cubic interpolates.
         models: by name; each takes `(1, frames, *spatial)` in any units.
         neighbours: how many slices on each side of a slice the models are given.
@@ -224,13 +224,13 @@ def _picture(panels: Panels, path: Path, centre: bool) -> None:
 def _native(
     scans: Iterable[Mapping[str, Any]], degradation: Degradation, neighbours: int
 ) -> Iterable[tuple[str, Tensor]]:
-    """Give of each subject one slice, between its neighbours, on the scale of the phantoms."""
+    """Give of each subject one slice between its neighbours, or a whole volume, on the scale of the phantoms."""
     by_subject: dict[str, list[Tensor]] = {}
     for scan in scans:
         by_subject.setdefault(scan["subject"], []).append(torch.as_tensor(scan["label"]).as_subclass(Tensor)[None, :1])
     for subject, images in by_subject.items():
         image = images[len(images) // 2].float()
-        if image.ndim == 5:
+        if image.ndim == 5 and isinstance(degradation, SliceBySlice):
             axis = degradation.slice_axis % 3 + 2
             count = image.shape[axis]
             numbers, _ = chosen_slices(count, count, neighbours)

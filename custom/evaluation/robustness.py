@@ -16,7 +16,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from custom.arrays.intensity import foreground_mask, intensity_scale
-from custom.degradations import LEAST_NOISE, Degradation, WienerFilter
+from custom.degradations import LEAST_NOISE, Degradation, SliceBySlice, WienerFilter
 from custom.evaluation.classical import classical_methods
 from custom.evaluation.conditions import Condition
 from custom.evaluation.heat_map import heat_map
@@ -40,8 +40,9 @@ _logger = logging.getLogger(__name__)
 
 _COLUMNS = ("degradation", "noise", "held_out", "subject", "method", "psnr", "ssim", "psnr_foreground")
 _FIGURES = _COLUMNS[5:]
-# What interpolates with less than cubic is left out.
+# What interpolates with less than cubic is left out; where the grid is kept, every interpolation is the input itself.
 _LEFT_OUT = ("nearest", "linear")
+_ALIKE = ("spline", "zero_filled")
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,7 @@ def robustness_rows(
         "ssim", "psnr_foreground", means over the scans of the subject.
     """
     filters = {noise: wiener(max(noise, LEAST_NOISE)) for noise in {condition.noise for condition in conditions}}
+    left_out = _LEFT_OUT + (_ALIKE if max(scan_degradation.scale_factor) == 1 else ())
     figures: dict[tuple[int, str, str], list[dict[str, float]]] = defaultdict(list)
     for number, (subject, hr, counted) in enumerate(_chosen(scans, scan_degradation, every, neighbours)):
         hr = hr / intensity_scale(scan_degradation(hr))
@@ -116,7 +118,7 @@ def robustness_rows(
                 lr = scan_degradation.by_image(condition.measure, hr)
             methods = classical_methods(scan_degradation, filters[condition.noise])
             own, size = counted(lr), counted(hr).shape[2:]
-            images = {name: enlarge(own, size) for name, enlarge in methods.items() if name not in _LEFT_OUT}
+            images = {name: enlarge(own, size) for name, enlarge in methods.items() if name not in left_out}
             for name, model in models.items():
                 images[name] = counted(model(lr))[tuple(slice(n) for n in counted(hr).shape)]
             for name, image in images.items():
@@ -290,7 +292,7 @@ def _chosen(
             continue
         hr = torch.as_tensor(scan["label"]).as_subclass(Tensor)[None, ::every].float()
         axis = degradation.slice_axis % 3 + 2
-        if hr.ndim < 5 or degradation.grid_for(3).scale[axis - 2] > 1:
+        if hr.ndim < 5 or not isinstance(degradation, SliceBySlice):
             yield subject, hr, _Counted(axis, None)
         else:
             numbers, counted = chosen_slices(hr.shape[axis], every, neighbours)
