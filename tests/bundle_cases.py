@@ -33,6 +33,7 @@ class BundleCase:
             on, the last two are the test split.
         short: keys for a training of two epochs of two steps.
         scale: by which each array axis of a scan grows.
+        of_volumes: whether the network takes volumes, and no pictures.
         overlays: of training, each of which is tried too.
     """
 
@@ -48,6 +49,7 @@ class BundleCase:
         }
     )
     scale: tuple[int, int, int] = (4, 4, 1)
+    of_volumes: bool = False
     overlays: tuple[str, ...] = ()
 
 
@@ -56,6 +58,19 @@ PARTIAL = "partial_fourier"
 #: A bundle whose line is here has its commands tested.
 CASES = [
     BundleCase("brain_mri_espcn", overlays=("context", "nominal", "nominal_context", "as_published", "ssim", PARTIAL)),
+    BundleCase(
+        "knee_mri_edsr",
+        short={
+            "max_epochs": 2,
+            "patches_per_epoch": 4,
+            "batch_size": 2,
+            "patch_size": [16, 16, 16],
+            "family#pool": 8,
+        },
+        scale=(1, 1, 1),
+        of_volumes=True,
+        overlays=("nominal", "published", "mse", "mse_perceptual", "x2", "k_space"),
+    ),
     BundleCase("cardiac_mri_srresnet", overlays=("nominal", PARTIAL, *(f"model_{i}" for i in range(1, 6)))),
 ]
 

@@ -106,13 +106,14 @@ class _AxisUpsampler(nn.Module):
         self.after = max(first + weights.shape[1] - 1, 0)
         # Taps that all lie on one side (decimation grids) are filled up to reach voxel 0.
         filled = np.pad(weights, ((0, 0), (max(first, 0), max(-(first + weights.shape[1] - 1), 0))))
-        self._weights = filled[:, None, None, :] if is_last else filled[:, None, :, None]
+        # Three axes, so that no layout of images in memory (channels_last) is asked of it.
+        self._weights = filled[:, None, :]
         self.register_buffer("kernel", torch.tensor(self._weights, dtype=torch.float32), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         sizes = list(x.shape)
         sizes[self.axis] = sizes[self.axis] * self.scale
-        kernel = self.kernel.to(x.dtype)
+        kernel = self.kernel.to(x.dtype).unsqueeze(2 if self.is_last else 3)
         if self.is_last:  # (B*C, 1, other axes, n) -> (B*C, other axes, n, s)
             y = x.flatten(0, 1).flatten(1, -2).unsqueeze(1)
             y = F.conv2d(F.pad(y, [self.before, self.after, 0, 0], mode="replicate"), kernel).permute(0, 2, 3, 1)

@@ -102,7 +102,8 @@ def test_wrong_use_of_inference(command: Command, case: BundleCase, scan: Path, 
     assert "nothing.nii" in refused(1, input=str(tmp_path / "nothing.nii"))
     (tmp_path / "file").write_text("in the way")
     assert "cannot be written to" in refused(1, output_dir=str(tmp_path / "file" / "out"))
-    assert "slice_axis" in refused(2, slice_axis=5)
+    if not case.of_volumes:
+        assert "slice_axis" in refused(2, slice_axis=5)
     assert "amp" in refused(2, amp="often")
     for key in _switches(case, "inference"):
         assert f"{key} is 'perhaps'; give true" in refused(2, **{key: "perhaps"})
@@ -168,9 +169,10 @@ def test_wrong_use_of_training(command: Command, dataset: dict[str, str], case: 
         path = tmp_path / "changed.json"
         path.write_text(json.dumps({**manifest, **change}))
         assert expected in refused(1, data_manifest=str(path))
-    assert "multiples of the scale factor" in refused(2, patch_size=[23, 24])
+    if max(case.scale) > 1:
+        assert "multiples of the scale factor" in refused(2, patch_size=[23, 24])
     assert "patch_size" in refused(2, patch_size=24)
-    assert "at least batch_size" in refused(2, patches_per_epoch=3)
+    assert "at least batch_size" in refused(2, patches_per_epoch=1)
     assert "max_epochs" in refused(2, max_epochs=0)
     for key in _switches(case, "train"):
         assert f"{key} is 'perhaps'; give true" in refused(2, **{key: "perhaps"})
