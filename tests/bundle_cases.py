@@ -58,19 +58,6 @@ PARTIAL = "partial_fourier"
 #: A bundle whose line is here has its commands tested.
 CASES = [
     BundleCase("brain_mri_espcn", overlays=("context", "nominal", "nominal_context", "as_published", "ssim", PARTIAL)),
-    BundleCase(
-        "knee_mri_edsr",
-        short={
-            "max_epochs": 2,
-            "patches_per_epoch": 4,
-            "batch_size": 2,
-            "patch_size": [16, 16, 16],
-            "family#pool": 8,
-        },
-        scale=(1, 1, 1),
-        of_volumes=True,
-        overlays=("nominal", "published", "mse", "mse_perceptual", "x2", "k_space"),
-    ),
     BundleCase("cardiac_mri_srresnet", overlays=("nominal", PARTIAL, *(f"model_{i}" for i in range(1, 6)))),
 ]
 

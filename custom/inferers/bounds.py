@@ -23,14 +23,15 @@ class Bounds(Inferer):
     - `overshoot`: how far a voxel of the result may lie above the largest, or below the smallest, value of the input
       within `reach` voxels around it, along the axes that are enlarged. Beside a clean step a sharpened image
       overshoots, and a network takes a smooth scan for a blurred one; small structures that the input has averaged
-      away have to stay possible, so the bound is not 0.
+      away have to stay possible, so the bound is not 0. What was blurred over several voxels had values far beyond
+      those around it; for such a degradation the bound is wider and holds for the whole input.
     - `floor`: how far any voxel may lie below the smallest value of the whole input. Magnitudes are not negative, so in
       air an undershoot is always wrong. What is 0 is not asked: a network that is equivariant to a shift stays so.
 
     Args:
         floor: see above.
         overshoot: see above; None for no such bound, as for a network that undoes a blur over many voxels.
-        reach: in voxels of the input.
+        reach: in voxels of the input; None for the whole input.
         inferer: how the scan is treated; the bare network by default.
 
     Raises:
@@ -38,9 +39,13 @@ class Bounds(Inferer):
     """
 
     def __init__(
-        self, floor: float = 0.02, overshoot: float | None = 0.075, reach: int = 3, inferer: Inferer | None = None
+        self,
+        floor: float = 0.02,
+        overshoot: float | None = 0.075,
+        reach: int | None = 3,
+        inferer: Inferer | None = None,
     ) -> None:
-        if floor < 0 or (overshoot or 0) < 0 or reach < 1:
+        if floor < 0 or (overshoot or 0) < 0 or (reach is not None and reach < 1):
             raise UsageError(
                 f"floor is {floor}, overshoot {overshoot}, reach {reach}; give bounds of 0 or more and a reach of 1 or "
                 "more"
@@ -57,26 +62,31 @@ class Bounds(Inferer):
             result = result.clone()
         lowest, highest = float(inputs.min()), float(inputs.max())
         values = result.as_subclass(Tensor)
-        for window in windows(values):
-            values[window].clamp_(min=lowest - self.floor * (highest - lowest))
+        low, high, margin = lowest - self.floor * (highest - lowest), None, 0.0
         if self.overshoot is not None:
-            self._bound_overshoot(values, inputs.as_subclass(Tensor), self.overshoot * (highest - lowest))
+            margin = self.overshoot * (highest - lowest)
+            low, high = max(low, lowest - margin), highest + margin
+        for window in windows(values):
+            values[window].clamp_(low, high)
+        if self.overshoot is not None and self.reach is not None:
+            _bound_overshoot(values, inputs.as_subclass(Tensor), self.reach, margin)
         return result
 
-    def _bound_overshoot(self, result: Tensor, inputs: Tensor, margin: float) -> None:
-        """Clip in place, without another image of the size of the result."""
-        scale = [large // small for large, small in zip(result.shape[2:], inputs.shape[2:], strict=True)]
-        reach = [self.reach if s > 1 else 0 for s in scale]
-        kernel = [2 * r + 1 for r in reach]
-        largest = F.max_pool2d if len(scale) == 2 else F.max_pool3d
-        above = largest(inputs, kernel, 1, reach) + margin
-        below = -largest(-inputs, kernel, 1, reach) - margin
-        # Each voxel of the input beside the block of voxels that it became: (B, frames, n, s, n, s, ...).
-        blocks = [part for n, s in zip(inputs.shape[2:], scale, strict=True) for part in (n, s)]
-        beside = [part for n in inputs.shape[2:] for part in (n, 1)]
-        values = result.view(*result.shape[:2], *blocks)
-        low, high = (
-            bound.reshape(*result.shape[:2], *beside).to(values.device).expand(values.shape) for bound in (below, above)
-        )
-        for window in windows(values):
-            values[window].clamp_(low[window], high[window])
+
+def _bound_overshoot(result: Tensor, inputs: Tensor, around: int, margin: float) -> None:
+    """Clip in place, without another image of the size of the result."""
+    scale = [large // small for large, small in zip(result.shape[2:], inputs.shape[2:], strict=True)]
+    reach = [around if s > 1 else 0 for s in scale]
+    kernel = [2 * r + 1 for r in reach]
+    largest = F.max_pool2d if len(scale) == 2 else F.max_pool3d
+    above = largest(inputs, kernel, 1, reach) + margin
+    below = -largest(-inputs, kernel, 1, reach) - margin
+    # Each voxel of the input beside the block of voxels that it became: (B, frames, n, s, n, s, ...).
+    blocks = [part for n, s in zip(inputs.shape[2:], scale, strict=True) for part in (n, s)]
+    beside = [part for n in inputs.shape[2:] for part in (n, 1)]
+    values = result.view(*result.shape[:2], *blocks)
+    low, high = (
+        bound.reshape(*result.shape[:2], *beside).to(values.device).expand(values.shape) for bound in (below, above)
+    )
+    for window in windows(values):
+        values[window].clamp_(low[window], high[window])

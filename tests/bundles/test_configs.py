@@ -186,7 +186,7 @@ def test_configs_of_all_bundles_differ_only_in_what_is_theirs(bundle: Path) -> N
         *("max_epochs", "learning_rate", "patch_size", "experiment_name", "scale_factor", "validate#handlers"),
         *("context_slices", "blur_grid", "vgg", "vgg_layers", "vgg_weights", "zscore", "comparison", "cine_table"),
         *("every", "neighbours", "others"),  # of robustness
-        *("m_mode", "family", "loss_with_perceptual", "amp", "imports"),
+        *("m_mode", "family", "overshoot", "reach", "loss_with_perceptual", "amp", "imports"),
     }
     if "slice_axis" not in _config(bundle, "train.json"):  # a network of volumes, which are not sliced
         own |= {"slice_axis", "scan_degradation", "inferer", "rotations", "network", "batch_size", "patches_per_epoch"}

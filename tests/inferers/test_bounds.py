@@ -56,6 +56,15 @@ def test_a_clean_step_overshoots_by_the_bound_at_most() -> None:
     assert float(bounded.min()) == pytest.approx(-20)
 
 
+def test_without_a_reach_the_bound_holds_for_the_whole_input() -> None:
+    image = torch.rand(1, 1, 3, 8, 8)
+    low, high = float(image.min()), float(image.max())
+    margin = 0.2 * (high - low)
+    expected = enlarged(image).clamp(low - margin, high + margin)
+    assert not torch.equal(expected, enlarged(image))
+    torch.testing.assert_close(Bounds(1.0, 0.2, None)(image, enlarged), expected)
+
+
 @pytest.mark.parametrize("network", [sharpened, partial(enlarged, amount=2)])
 def test_a_shifted_and_scaled_scan_gives_the_shifted_and_scaled_result(network: Any) -> None:
     image = torch.rand(1, 3, 6, 5)
