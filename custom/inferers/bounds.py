@@ -14,6 +14,9 @@ from custom.errors import UsageError
 
 __all__ = ["Bounds"]
 
+# Times the range of the input.
+_NO_OVERSHOOT = 3.0
+
 
 class Bounds(Inferer):
     """Clip what a network gives by the values of its input, so that edges do not ring far.
@@ -27,6 +30,9 @@ class Bounds(Inferer):
       those around it; for such a degradation the bound is wider and holds for the whole input.
     - `floor`: how far any voxel may lie below the smallest value of the whole input. Magnitudes are not negative, so in
       air an undershoot is always wrong. What is 0 is not asked: a network that is equivariant to a shift stays so.
+
+    A result that lies farther outside of the input than three times its range is no overshoot: it is left as it is, so
+    that what checks results sees it.
 
     Args:
         floor: see above.
@@ -62,6 +68,9 @@ class Bounds(Inferer):
             result = result.clone()
         lowest, highest = float(inputs.min()), float(inputs.max())
         values = result.as_subclass(Tensor)
+        outside = max(float(values.detach().max()) - highest, lowest - float(values.detach().min()))
+        if highest > lowest and not outside <= _NO_OVERSHOOT * (highest - lowest):
+            return result
         low, high, margin = lowest - self.floor * (highest - lowest), None, 0.0
         if self.overshoot is not None:
             margin = self.overshoot * (highest - lowest)

@@ -56,6 +56,14 @@ def test_a_clean_step_overshoots_by_the_bound_at_most() -> None:
     assert float(bounded.min()) == pytest.approx(-20)
 
 
+@pytest.mark.parametrize("amount", [50.0, -50.0, float("nan")])
+@pytest.mark.parametrize("options", [{}, {"reach": None}, {"overshoot": None}])
+def test_an_exploded_result_is_not_hidden(options: dict[str, Any], amount: float) -> None:
+    image = torch.rand(1, 1, 8, 8)
+    exploded = enlarged(image, amount)
+    torch.testing.assert_close(Bounds(**options)(image, partial(enlarged, amount=amount)), exploded, equal_nan=True)
+
+
 def test_without_a_reach_the_bound_holds_for_the_whole_input() -> None:
     image = torch.rand(1, 1, 3, 8, 8)
     low, high = float(image.min()), float(image.max())
