@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from monai.inferers import Inferer, SimpleInferer
 from torch import Tensor
@@ -68,8 +69,7 @@ class Bounds(Inferer):
             result = result.clone()
         lowest, highest = float(inputs.min()), float(inputs.max())
         values = result.as_subclass(Tensor)
-        outside = max(float(values.detach().max()) - highest, lowest - float(values.detach().min()))
-        if highest > lowest and not outside <= _NO_OVERSHOOT * (highest - lowest):
+        if highest > lowest and not _distance(values, lowest, highest) <= _NO_OVERSHOOT * (highest - lowest):
             return result
         low, high, margin = lowest - self.floor * (highest - lowest), None, 0.0
         if self.overshoot is not None:
@@ -80,6 +80,13 @@ class Bounds(Inferer):
         if self.overshoot is not None and self.reach is not None:
             _bound_overshoot(values, inputs.as_subclass(Tensor), self.reach, margin)
         return result
+
+
+def _distance(values: Tensor, lowest: float, highest: float) -> float:
+    """Return how far the farthest value lies outside of a range; NaN if one is NaN."""
+    ends = [torch.stack(values.detach()[window].aminmax()) for window in windows(values)]
+    least, largest = torch.stack(ends).unbind(1)
+    return max(float(largest.max()) - highest, lowest - float(least.min()))
 
 
 def _bound_overshoot(result: Tensor, inputs: Tensor, around: int, margin: float) -> None:
