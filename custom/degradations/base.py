@@ -46,6 +46,11 @@ class Degradation(nn.Module, ABC):
         return self.grid.scale
 
     @property
+    def keeps_grid(self) -> bool:
+        """Whether low-resolution voxels are as many as high-resolution ones: scale 1 along all axes."""
+        return max(self.scale_factor) == 1
+
+    @property
     def spatial_dims(self) -> int:
         """The number of spatial axes, 2 or 3."""
         return self.grid.spatial_dims

@@ -214,8 +214,9 @@ class RandomFamily(nn.Module):
             self.register_buffer(f"image_{axis}", image, persistent=False)
             self.register_buffer(f"noise_{axis}", filters, persistent=False)
             factors = torch.linspace(*self.shrink, _STEPS)
-            blurs = blurring_matrices(torch.linspace(*self.blur, _STEPS), size)
-            self.register_buffer(f"blur_{axis}", blurs, persistent=False)
+            if self.blurred:
+                blurs = blurring_matrices(torch.linspace(*self.blur, _STEPS), size)
+                self.register_buffer(f"blur_{axis}", blurs, persistent=False)
             whole = size + 2 * (self.border[axis] - self.margin[axis])
             self.register_buffer(f"shrink_{axis}", shrinking_matrices(factors, whole, size), persistent=False)
 

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from custom.degradations.arguments import checked_scale_factor
 from custom.degradations.grid import Grid
-from custom.degradations.separable import SeparableDegradation
+from custom.degradations.separable import SeparableDegradation, continued, weighed_frequencies
 from custom.errors import UsageError
-from custom.kspace import fft_centred, fourier_resample, frequency_window, ifft_centred
+from custom.kspace import fourier_resample, frequency_window
 
 __all__ = ["KSpaceCrop"]
 
@@ -102,7 +102,7 @@ class KSpaceCrop(SeparableDegradation):
         """
         if not self._has_filter(axis):
             return None
-        return self._filtered(_continued(size, self.mirrored), axis)[:size]
+        return self._filtered(continued(size, self.mirrored), axis)[:size]
 
     def _axis_matrix(self, axis: int, size: int) -> Tensor:
         scale = self.scale_factor[axis]
@@ -131,18 +131,12 @@ class KSpaceCrop(SeparableDegradation):
         weights = frequency_window(frequency, self.window, self.window_strength)
         if self._is_partial(axis):  # measured from this frequency to 1; a rounding error must not cut off a line
             weights = torch.where(frequency >= 1 - 2 * self.partial_fourier - 1e-6, weights, 0.0)
-        filtered = ifft_centred(fft_centred(image, [0]) * weights[:, None], [0])
+        filtered = weighed_frequencies(image, weights)
         return filtered if self._is_partial(axis) else filtered.real
 
 
 @lru_cache(maxsize=8)
 def _cropping_matrix(size: int, scale: int, offset: float, mirrored: bool) -> Tensor:
     """Build the matrix of the crop alone, of which families draw many with different windows; not to be changed."""
-    image = _continued(size, mirrored)
+    image = continued(size, mirrored)
     return fourier_resample(image, len(image) // scale, 0, offset)
-
-
-def _continued(size: int, mirrored: bool) -> Tensor:
-    """Give the unit vectors of an axis, followed by their mirror images where the image is mirrored."""
-    eye = torch.eye(size, dtype=torch.float64)
-    return torch.cat([eye, eye.flip(0)]) if mirrored else eye

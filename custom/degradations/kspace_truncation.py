@@ -11,9 +11,9 @@ from torch import Tensor
 
 from custom.degradations.arguments import checked_scale_factor
 from custom.degradations.grid import Grid
-from custom.degradations.separable import SeparableDegradation
+from custom.degradations.separable import SeparableDegradation, continued, weighed_frequencies
 from custom.errors import UsageError
-from custom.kspace import fft_centred, frequency_window, ifft_centred
+from custom.kspace import frequency_window
 
 __all__ = ["KSpaceTruncation"]
 
@@ -65,8 +65,6 @@ class KSpaceTruncation(SeparableDegradation):
         return self.fraction[axis] == 1
 
     def _axis_matrix(self, axis: int, size: int) -> Tensor:
-        eye = torch.eye(size, dtype=torch.float64)
-        image = torch.cat([eye, eye.flip(0)])
         frequency = (torch.arange(2 * size, dtype=torch.float64) - size) / (self.fraction[axis] * size)
         weights = frequency_window(frequency, self.window, self.window_strength)
-        return ifft_centred(fft_centred(image, [0]) * weights[:, None], [0]).real[:size]
+        return weighed_frequencies(continued(size, mirrored=True), weights).real[:size]

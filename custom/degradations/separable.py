@@ -15,9 +15,9 @@ from custom.degradations.grid import Grid
 from custom.degradations.pseudo_inverse import PseudoInverse, computing_dtype, matching
 from custom.degradations.upsampling import UPSAMPLING_METHODS, interpolation_matrix
 from custom.errors import UsageError
-from custom.kspace import fourier_resample
+from custom.kspace import fft_centred, fourier_resample, ifft_centred
 
-__all__ = ["SeparableDegradation"]
+__all__ = ["SeparableDegradation", "continued", "weighed_frequencies"]
 
 _CACHED_MATRICES = 64
 # Relative to the largest: what is weaker is amplified more than twentyfold by the pseudo-inverse, noise too.
@@ -75,10 +75,8 @@ class SeparableDegradation(Degradation):
 
         The image followed by its mirror image is periodic and continuous, so its edges do not ring.
         """
-        eye = torch.eye(size, dtype=torch.float64)
         scale, offset = self.scale_factor[axis], self.grid.offset[axis]
-        mirrored = torch.cat([eye, eye.flip(0)])
-        return fourier_resample(mirrored, 2 * scale * size, 0, -offset / scale)[: scale * size]
+        return fourier_resample(continued(size, mirrored=True), 2 * scale * size, 0, -offset / scale)[: scale * size]
 
     def forward(self, hr: Tensor) -> Tensor:
         """Apply the matrices; see `Degradation.forward`."""
@@ -177,6 +175,17 @@ class SeparableDegradation(Degradation):
             if in_parts:
                 y = torch.view_as_complex(y.movedim(0, -1).contiguous())
         return y.to(x.dtype)
+
+
+def continued(size: int, mirrored: bool) -> Tensor:
+    """Give the unit vectors of an axis, float64, followed by their mirror images where the image is mirrored."""
+    eye = torch.eye(size, dtype=torch.float64)
+    return torch.cat([eye, eye.flip(0)]) if mirrored else eye
+
+
+def weighed_frequencies(matrix: Tensor, weights: Tensor) -> Tensor:
+    """Weigh the k-space of the columns of a matrix `(n, m)` by `(n,)`, frequency 0 in the middle; complex."""
+    return ifft_centred(fft_centred(matrix, [0]) * weights[:, None], [0])
 
 
 def _apply_along(x: Tensor, matrix: Tensor, axis: int) -> Tensor:

@@ -73,7 +73,7 @@ class SpectralWiener(nn.Module):
 
     def __init__(self, spectrum: Tensor, degradation: SeparableDegradation, noise: float = LEAST_NOISE) -> None:
         super().__init__()
-        if any(s != 1 for s in degradation.scale_factor):
+        if not degradation.keeps_grid:
             raise UsageError(f"the degradation has scale {degradation.scale_factor}; this Wiener filter keeps the grid")
         if not noise > 0:
             raise UsageError(f"noise of the Wiener filter is {noise}; give a number above 0")

@@ -88,7 +88,7 @@ def trial_conditions(degradation: SeparableDegradation, noise_levels: Sequence[f
         degradation: of the bundle, of single images.
         noise_levels: standard deviations, data range 1.
     """
-    if all(s == 1 for s in degradation.scale_factor):
+    if degradation.keeps_grid:
         return _conditions_on_the_same_grid(degradation, noise_levels)
     scale = degradation.scale_factor
     area = AreaMean(scale)

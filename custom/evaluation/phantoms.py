@@ -93,8 +93,7 @@ def _axis(degradation: Degradation) -> int:
 
 def _sharpened(degradation: Degradation) -> list[bool]:
     """Say which axes a network sharpens: those that are enlarged, or all where none is."""
-    scale = degradation.scale_factor
-    return [s > 1 or max(scale) == 1 for s in scale]
+    return [s > 1 or degradation.keeps_grid for s in degradation.scale_factor]
 
 
 def _window(degradation: Degradation) -> tuple[slice, ...]:

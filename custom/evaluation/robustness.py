@@ -106,7 +106,7 @@ def robustness_rows(
         "ssim", "psnr_foreground", means over the scans of the subject.
     """
     filters = {noise: wiener(max(noise, LEAST_NOISE)) for noise in {condition.noise for condition in conditions}}
-    left_out = _LEFT_OUT + (_ALIKE if max(scan_degradation.scale_factor) == 1 else ())
+    left_out = _LEFT_OUT + (_ALIKE if scan_degradation.keeps_grid else ())
     figures: dict[tuple[int, str, str], list[dict[str, float]]] = defaultdict(list)
     for number, (subject, hr, counted) in enumerate(_chosen(scans, scan_degradation, every, neighbours)):
         hr = hr / intensity_scale(scan_degradation(hr))

@@ -70,7 +70,7 @@ def fit_wiener(
 
     path = Path(output_dir) / _FILE
     path.parent.mkdir(parents=True, exist_ok=True)
-    if _keeps_grid(degradation):
+    if degradation.keeps_grid:
         statistics = {_SPECTRUM: power_spectrum(hr for _, hr in pairs())}
     else:
         statistics = wiener_statistics(pairs(), degradation.scale_factor, width)
@@ -106,11 +106,7 @@ def load_wiener(
     if content["degradation"] != repr(degradation):
         _logger.warning("%s: a Wiener filter of another degradation (%s): %s", path, content["degradation"], advice)
         return None
-    if not _keeps_grid(degradation):
+    if not degradation.keeps_grid:
         return WienerUpsampler(content, degradation.scale_factor, noise)
     assert isinstance(degradation, SeparableDegradation)
     return SpectralWiener(content[_SPECTRUM], degradation, noise)
-
-
-def _keeps_grid(degradation: Degradation) -> bool:
-    return all(s == 1 for s in degradation.scale_factor)
